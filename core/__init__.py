@@ -1,0 +1,17 @@
+"""The library: grids, tiles, rasters, elevation models and jobs. Knows no QGIS.
+
+Conventions, once for all modules
+---------------------------------
+- Arrays are ``(rows, columns)``; rows run from the upper edge of a raster downward as they are stored.
+- Pixel positions are in cells: cell ``i`` covers ``[i, i + 1]`` and its centre is ``i + 0.5``. A geotransform gives the
+  outer edge of the first cell. Bounds are west, south, east, north.
+- Heights inside the library are float64 metres. Units are converted at the raster door, and back.
+- No-data becomes a boolean ``valid`` at the raster door; no sentinel number and no NaN travels inside.
+- Names carry their unit: ``_m``, ``_px`` (cells), ``_deg``, ``_bytes``.
+
+Map
+---
+``errors`` and ``progress`` (how a job ends and what it says), ``vertical`` (units of height), ``grid`` (placed cell
+grids), ``tiling`` (plans), ``raster`` (files), ``pipeline`` (running a plan), ``elevation`` (models), ``quality``
+(metrics), ``jobs`` (one module per tool), ``worker`` (the engine's process).
+"""

@@ -1,0 +1,133 @@
+"""EBCF-CDEM: an EDSR encoder and an implicit decoder that answers the elevation bias at any position.
+
+After Yao et al. 2024 (ISPRS J. Photogramm. Remote Sens. 208, 1-13; thesis chapter 3), written from the equations:
+``e_q = e_p + f(gamma(q), z(q, C))`` (3.1 to 3.3) with latent codes ``C`` from EDSR-baseline, ``z`` their
+interpolation at ``q`` (3.2) and ``gamma`` sines and cosines of doubling frequency (3.4). What differs, and why, is
+listed in ARCHITECTURE.md: registered positions, a local normaliser, a registered smooth anchor, periodic phases.
+This module knows tensors only: no files, no windows, no metres beyond those it is handed. Imports torch and numpy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from . import normaliser
+from .kernels import Floats, Queries, point_taps
+
+
+@dataclass(frozen=True)
+class EbcfSettings:
+    """Shape of the network; the defaults are EDSR-baseline and the thesis' decoder."""
+
+    blocks: int = 16
+    channels: int = 64
+    width: int = 256
+    hidden_layers: int = 4
+    frequencies: int = 6
+    anchor: str = "cubic"  # "cubic": registered smooth baseline; "nearest": the thesis' nearest known position
+
+    @property
+    def trunk_radius_px(self) -> int:
+        """Coarse cells that the convolutions of the encoder look to each side."""
+        return 2 * self.blocks + 2
+
+
+class Ebcf(nn.Module):
+    """Encoder and decoder; both convolutional, so that channels-last and bf16 kernels serve everywhere."""
+
+    def __init__(self, settings: EbcfSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        channels, width = settings.channels, settings.width
+        inputs = normaliser.CHANNELS + (2 if settings.anchor == "nearest" else 0)
+        self.head = nn.Conv2d(inputs, channels, 3)
+        self.blocks = nn.ModuleList(ResidualBlock(channels) for _ in range(settings.blocks))
+        self.tail = nn.Conv2d(channels, channels, 3)
+        self.from_latent = nn.Conv2d(channels, width, 1)
+        self.from_rows = nn.Linear(2 * settings.frequencies, width, bias=False)
+        self.from_cols = nn.Linear(2 * settings.frequencies, width, bias=False)
+        self.from_size = nn.Linear(2, width, bias=False)
+        self.hidden = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(settings.hidden_layers - 1))
+        self.bias = nn.Conv2d(width, 1, 1)
+        nn.init.zeros_(self.bias.weight)
+        nn.init.zeros_(self.bias.bias)
+
+    def encode(self, features: torch.Tensor, pad: int = 0) -> torch.Tensor:
+        """Latent codes of every coarse cell.
+
+        ``features`` is ``(B, C, H, W)``; the result is ``(B, channels, H - 2 r, W - 2 r)`` with the trunk radius
+        ``r`` (valid convolutions), or of the input's size with ``pad=1`` (zeros beyond the edge, for training).
+        """
+        first = F.conv2d(features, self.head.weight, self.head.bias, padding=pad)
+        x = first
+        for block in self.blocks:
+            x = block(x, pad)
+        x = F.conv2d(x, self.tail.weight, self.tail.bias, padding=pad)
+        return x + _inner(first, x)
+
+    def decode(self, latents: torch.Tensor, queries: Queries) -> torch.Tensor:
+        """Elevation bias at the queries in units of the local scale, ``(B, R, C)`` for latents ``(B, ch, H, W)``."""
+        return self.decode_codes(self.codes(latents, queries), self.phase(queries))
+
+    @staticmethod
+    def codes(latents: torch.Tensor, queries: Queries) -> torch.Tensor:
+        """Eq. 3.2: latent codes interpolated at the queries, ``(B, ch, R, C)``."""
+        height, width = latents.shape[-2:]
+        rows = point_taps(queries.rows).clamped(height)
+        cols = point_taps(queries.cols).clamped(width)
+        return cols.apply(rows.apply(latents, 2), 3)
+
+    def phase(self, queries: Queries) -> tuple[torch.Tensor, torch.Tensor]:
+        """First-layer share of the position inside the cell, ``(width, R)`` and ``(width, C)``, in float32.
+
+        Positional encoding is separable, so its product with the first layer is made once per row and per column.
+        """
+        size = torch.tensor([queries.row_size, queries.col_size], dtype=torch.float32)
+        rows = F.linear(encode_positions(queries.rows, self.settings.frequencies), self.from_rows.weight.float())
+        cols = F.linear(encode_positions(queries.cols, self.settings.frequencies), self.from_cols.weight.float())
+        return rows.T + F.linear(size, self.from_size.weight.float())[:, None], cols.T
+
+    def decode_codes(self, codes: torch.Tensor, phase: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """The multilayer perceptron as 1 x 1 convolutions: ``(B, ch, R, C)`` to ``(B, R, C)``."""
+        rows, cols = phase
+        x = self.from_latent(codes)  # (B, width, R, C)
+        x = F.relu_(x + rows.to(x.dtype)[..., :, None] + cols.to(x.dtype)[..., None, :])
+        for layer in self.hidden:
+            x = F.relu_(layer(x))
+        return self.bias(x)[:, 0]
+
+
+class ResidualBlock(nn.Module):
+    """EDSR's block: convolution, ReLU, convolution, added to the input; no normalisation."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3)
+        self.second = nn.Conv2d(channels, channels, 3)
+
+    def forward(self, x: torch.Tensor, pad: int) -> torch.Tensor:
+        """``(B, C, H, W)`` to the same shape, two cells smaller on each side when ``pad`` is 0."""
+        y = F.relu_(F.conv2d(x, self.first.weight, self.first.bias, padding=pad))
+        y = F.conv2d(y, self.second.weight, self.second.bias, padding=pad)
+        return y + _inner(x, y)
+
+
+def encode_positions(positions: Floats, frequencies: int) -> torch.Tensor:
+    """Eq. 3.4 on the position inside the coarse cell: ``(N,)`` to ``(N, 2 * frequencies)`` float32.
+
+    The coordinate runs from -1 to 1 across the cell and is multiplied by pi, so all phases agree on the two sides of
+    a cell border and the surface has no steps there.
+    """
+    inside = 2 * (positions - np.floor(positions)) - 1
+    angles = inside[:, None] * (np.pi * 2.0 ** np.arange(frequencies))
+    return torch.from_numpy(np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(np.float32))
+
+
+def _inner(larger: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    margin = (larger.shape[-1] - like.shape[-1]) // 2
+    return larger if margin == 0 else larger[..., margin:-margin, margin:-margin]

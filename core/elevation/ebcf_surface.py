@@ -1,0 +1,121 @@
+"""EBCF-CDEM as a surface: tiles of any size through :mod:`.ebcf` in fixed tensor shapes. Imports torch and numpy.
+
+The encoder runs valid convolutions on the halo-trimmed window; the decoder runs blocks of ``BLOCK_PX`` x ``BLOCK_PX``
+queries, whose activations stay in the processor's cache. Both shapes are the same for every tile of a job.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from . import baseline, normaliser
+from .baseline_surface import lattice
+from .card import Card
+from .compute import Compute
+from .ebcf import Ebcf, EbcfSettings
+from .kernels import Floats, Queries, point_taps
+from .surface import CoarseHeights
+
+BLOCK_PX = 64
+"""Side of a block of queries; 4096 queries x 256 channels are 2 MB in bf16 (measured: 1024 and 16384 are slower)."""
+
+TAPS_PX = 2
+"""Reach of the interpolation of latent codes."""
+
+
+@dataclass(frozen=True)
+class Latent:
+    """One encoded window.
+
+    Attributes
+    ----------
+    prepared, scale_m
+        Float64 ``(H, W)``: heights of the baseline surface, and the local unit of the predicted bias.
+    codes
+        ``(H - 2 margin, W - 2 margin, channels)`` latent codes of the inner cells.
+    margin_px
+        Cells of the window before the first code.
+
+    """
+
+    prepared: torch.Tensor
+    scale_m: torch.Tensor
+    codes: torch.Tensor
+    margin_px: int
+    point_sampled: bool
+
+
+class EbcfSurface:
+    """The published network on the registered baseline; heights are float64, the bias is predicted in bf16 or fp32."""
+
+    bytes_per_fine = 64.0
+
+    def __init__(self, card: Card, compute: Compute) -> None:
+        settings = EbcfSettings(**card.network)
+        self.card, self.compute = card, compute
+        self.halo_px = normaliser.EXTEND_PX + normaliser.RADIUS_PX + settings.trunk_radius_px + TAPS_PX
+        self.bytes_per_coarse = 7.0 * settings.channels * compute.torch_dtype.itemsize + 200.0
+        network = Ebcf(settings)
+        network.load_state_dict(load_file(card.weights_path()))
+        network = network.to(device=compute.device, dtype=compute.torch_dtype).to(memory_format=torch.channels_last)
+        self._network = network.eval().requires_grad_(requires_grad=False)
+
+    @torch.inference_mode()
+    def encode(self, known: CoarseHeights) -> Latent:
+        """Normalise and encode; codes exist where the whole receptive field lies inside the window."""
+        heights = torch.from_numpy(np.ascontiguousarray(known.heights))
+        valid = torch.from_numpy(np.ascontiguousarray(known.valid))
+        heights = normaliser.extend(heights, valid)
+        cell_m = tuple(torch.from_numpy(size)[None] for size in (known.cell_width_m, known.cell_height_m))
+        point = torch.tensor([known.point_sampled])
+        normal = normaliser.normalise(heights[None], valid[None], (cell_m[0], cell_m[1]), point)
+        trunk = self._network.settings.trunk_radius_px
+        trim = self.halo_px - trunk - TAPS_PX
+        features = normal.features[:, :, trim:-trim, trim:-trim].to(self.compute.device, self.compute.torch_dtype)
+        codes = self._network.encode(features.contiguous(memory_format=torch.channels_last))
+        return Latent(
+            prepared=baseline.prepare(heights, known.point_sampled),
+            scale_m=normal.scale_m[0],
+            codes=codes[0].permute(1, 2, 0).contiguous(),
+            margin_px=trim + trunk,
+            point_sampled=known.point_sampled,
+        )
+
+    @torch.inference_mode()
+    def decode(self, latent: Latent, queries: Queries) -> Floats:
+        """Baseline plus bias times local scale."""
+        base = lattice(
+            latent.prepared,
+            baseline.taps(queries.rows, queries.row_size, latent.point_sampled),
+            baseline.taps(queries.cols, queries.col_size, latent.point_sampled),
+        )
+        scale_m = lattice(
+            latent.scale_m, point_taps(queries.rows, "bspline"), point_taps(queries.cols, "bspline")
+        )
+        return base.addcmul_(scale_m, self._bias(latent, queries).double()).numpy()
+
+    def _bias(self, latent: Latent, queries: Queries) -> torch.Tensor:
+        """Predicted bias ``(R, C)`` float32 on the CPU, block by block."""
+        rows, cols = queries.rows.size, queries.cols.size
+        whole = Queries(_padded(queries.rows), _padded(queries.cols), queries.row_size, queries.col_size)
+        phase_rows, phase_cols = (p.to(latent.codes.device) for p in self._network.phase(whole))
+        row_taps = point_taps(whole.rows - latent.margin_px).clamped(latent.codes.shape[0])
+        col_taps = point_taps(whole.cols - latent.margin_px).clamped(latent.codes.shape[1])
+        bias = torch.empty(whole.rows.size, whole.cols.size)
+        for top in range(0, whole.rows.size, BLOCK_PX):
+            strip = row_taps.part(top, top + BLOCK_PX).apply(latent.codes, 0)
+            for left in range(0, whole.cols.size, BLOCK_PX):
+                codes = col_taps.part(left, left + BLOCK_PX).apply(strip, 1)  # (BLOCK, BLOCK, channels)
+                here = phase_rows[:, top : top + BLOCK_PX], phase_cols[:, left : left + BLOCK_PX]
+                block = self._network.decode_codes(codes.permute(2, 0, 1)[None], here)
+                bias[top : top + BLOCK_PX, left : left + BLOCK_PX] = block[0]
+        return bias[:rows, :cols]
+
+
+def _padded(positions: Floats) -> Floats:
+    """Positions repeated at the end up to a whole number of blocks."""
+    return np.pad(positions, (0, -positions.size % BLOCK_PX), mode="edge")

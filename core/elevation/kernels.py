@@ -1,0 +1,119 @@
+"""One-dimensional resampling kernels, as explicit taps.
+
+Positions are in coarse cell units along one axis: cell ``i`` covers ``[i, i + 1]`` and its centre is ``i + 0.5``.
+Every interpolation here is separable and is written as a fixed number of taps per position, added in a fixed order,
+so a value never depends on where a window begins. Imports torch and numpy only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+CUBIC_A = -0.5
+"""Free parameter of the cubic convolution kernel; -1/2 is third-order accurate (Keys 1981, eq. 15)."""
+
+
+@dataclass(frozen=True)
+class Taps:
+    """Source indices and weights of one axis.
+
+    ``index`` and ``weight`` have shape ``(positions, taps)``; position ``p`` is ``sum(weight[p] * source[index[p]])``.
+    """
+
+    index: NDArray[np.int64]
+    weight: Floats
+
+    def clamped(self, count: int) -> Taps:
+        """The same taps with indices kept inside ``0 .. count - 1`` (edge cells repeat)."""
+        return Taps(np.clip(self.index, 0, count - 1), self.weight)
+
+    def part(self, start: int, stop: int) -> Taps:
+        """Taps of positions ``start`` to ``stop`` only."""
+        return Taps(self.index[start:stop], self.weight[start:stop])
+
+    def apply(self, values: torch.Tensor, axis: int) -> torch.Tensor:
+        """Interpolate ``values`` along ``axis``; the other axes stay as they are."""
+        shape = [1] * values.ndim
+        shape[axis] = -1
+        total = None
+        for k in range(self.index.shape[1]):
+            picked = values.index_select(axis, torch.from_numpy(np.ascontiguousarray(self.index[:, k])).to(values.device))
+            weight = torch.from_numpy(self.weight[:, k]).to(values).reshape(shape)
+            total = picked.mul_(weight) if total is None else total.addcmul_(picked, weight)
+        if total is None:
+            raise ValueError("Taps need at least one tap.")
+        return total
+
+
+@dataclass(frozen=True)
+class Queries:
+    """A lattice of query positions in coarse cell units: every row position with every column position.
+
+    Cell ``i`` of the map that is queried covers ``[i, i + 1]``; sizes are those of the fine cells, in coarse cells.
+    """
+
+    rows: Floats
+    cols: Floats
+    row_size: float
+    col_size: float
+
+
+def cubic(t: Floats) -> Floats:
+    """Cubic convolution kernel at distance ``t`` in cells; support is ``|t| < 2`` (Keys 1981, eq. 15)."""
+    t = np.abs(t)
+    near = ((CUBIC_A + 2) * t - (CUBIC_A + 3)) * t * t + 1
+    far = ((CUBIC_A * t - 5 * CUBIC_A) * t + 8 * CUBIC_A) * t - 4 * CUBIC_A
+    return np.where(t < 1, near, np.where(t < 2, far, 0.0))
+
+
+def cubic_integral(t: Floats) -> Floats:
+    """Integral of :func:`cubic` from 0 to ``t``; odd in ``t`` and 1/2 beyond the support."""
+    sign, t = np.sign(t), np.minimum(np.abs(t), 2.0)
+    a = CUBIC_A
+    near = (((a + 2) / 4 * t - (a + 3) / 3) * t * t + 1) * t
+    far = (((a / 4 * t - 5 * a / 3) * t + 4 * a) * t - 4 * a) * t
+    at_one = (a + 2) / 4 - (a + 3) / 3 + 1
+    far_at_one = a / 4 - 5 * a / 3 + 4 * a - 4 * a
+    return sign * np.where(t < 1, near, at_one + far - far_at_one)
+
+
+def bspline(t: Floats) -> Floats:
+    """Cubic B-spline at distance ``t`` in cells: positive, twice differentiable, support ``|t| < 2``."""
+    t = np.abs(t)
+    near = 2 / 3 - t * t + t**3 / 2
+    far = (2 - np.minimum(t, 2.0)) ** 3 / 6
+    return np.where(t < 1, near, far)
+
+
+def point_taps(positions: Floats, kernel: str = "cubic") -> Taps:
+    """Four taps that evaluate the interpolant of ``kernel`` (``cubic`` or ``bspline``) at ``positions``."""
+    first = np.floor(positions - 0.5).astype(np.int64) - 1
+    index = first[:, None] + np.arange(4)
+    distance = positions[:, None] - (index + 0.5)
+    return Taps(index, (cubic if kernel == "cubic" else bspline)(distance))
+
+
+def cell_taps(positions: Floats, width: float) -> Taps:
+    """Five taps that average the cubic interpolant over fine cells of ``width`` (at most 1) around ``positions``."""
+    first = np.floor(positions - width / 2 - 0.5).astype(np.int64) - 1
+    index = first[:, None] + np.arange(5)
+    distance = positions[:, None] - (index + 0.5)
+    weight = (cubic_integral(distance + width / 2) - cubic_integral(distance - width / 2)) / width
+    return Taps(index, weight)
+
+
+def nearest_taps(positions: Floats) -> Taps:
+    """One tap: the cell that holds the position."""
+    index = np.floor(positions).astype(np.int64)[:, None]
+    return Taps(index, np.ones_like(positions)[:, None])
+
+
+def cell_average_of_cubic() -> Floats:
+    """Weights of the five cells around a cell in the average of the cubic interpolant over that cell, shape ``(5,)``."""
+    return cell_taps(np.array([2.5]), 1.0).weight[0]

@@ -1,0 +1,87 @@
+"""The whole interface of an elevation model: encode coarse heights once, then ask for heights anywhere.
+
+A surface sees arrays and positions; it knows neither windows nor files. Heights go in and come out in metres.
+:func:`load` turns a model card into a surface; a further family of models is one more entry in its table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import TerrainError
+from .card import Card
+from .compute import Compute
+from .kernels import Floats, Queries
+
+
+@dataclass(frozen=True)
+class CoarseHeights:
+    """What is known: coarse heights and what they mean.
+
+    Attributes
+    ----------
+    heights
+        Float64 metres, shape ``(H, W)``, any finite number where not valid.
+    valid
+        Boolean, same shape.
+    cell_width_m, cell_height_m
+        Size of the cells on the ground, per row, shape ``(H,)``.
+    point_sampled
+        Heights are samples at cell centres rather than cell averages.
+
+    """
+
+    heights: Floats
+    valid: NDArray[np.bool_]
+    cell_width_m: Floats
+    cell_height_m: Floats
+    point_sampled: bool = False
+
+
+class Surface(Protocol):
+    """A continuous elevation model.
+
+    Attributes
+    ----------
+    card, compute
+        What the model is, and where it is computed.
+    halo_px
+        Coarse cells around a position that its height can depend on. The outer ``halo_px`` cells of what is encoded
+        only serve as surroundings: they cannot be asked for.
+    bytes_per_coarse, bytes_per_fine
+        Memory while one tile is encoded and decoded, per cell.
+
+    """
+
+    card: Card
+    compute: Compute
+    halo_px: int
+    bytes_per_coarse: float
+    bytes_per_fine: float
+
+    def encode(self, known: CoarseHeights) -> Any:
+        """Prepare coarse heights for :meth:`decode`; the result belongs to the caller."""
+        ...
+
+    def decode(self, latent: Any, queries: Queries) -> Floats:
+        """Heights in metres, float64 of shape ``(rows, cols)``, at a lattice of positions in encoded cells."""
+        ...
+
+
+def load(card: Card, compute: Compute) -> Surface:
+    """The surface of a model card, computed on ``compute``."""
+    from .baseline_surface import BaselineSurface
+    from .ebcf_surface import EbcfSurface
+
+    families = {"baseline": BaselineSurface, "ebcf": EbcfSurface}
+    if card.family not in families:
+        raise TerrainError(
+            f"Model {card.name} is of family {card.family!r}, which this version cannot run; "
+            f"it runs {', '.join(families)}. Update Neural Terrain."
+        )
+    surface: Surface = families[card.family](card, compute)
+    return surface

@@ -1,0 +1,282 @@
+"""Placed cell grids as values: shape, edges, cell size, CRS; finer grids over coarser ones; metres per cell.
+
+A :class:`Grid` is north-up: row 0 is the northernmost. ``x`` and ``y`` are the horizontal coordinates of the CRS, ``x``
+to the east; a cell ``(row, col)`` covers ``x0 + col * dx`` to ``x0 + (col + 1) * dx`` and ``y0 - row * dy`` downward.
+The only module that imports pyproj.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyproj
+from numpy.typing import NDArray
+from pyproj.exceptions import CRSError, ProjError
+
+from .errors import TerrainError
+from .vertical import unit_of
+
+Bounds = tuple[float, float, float, float]
+"""West, south, east, north."""
+
+MAX_SCALE = 16.0
+TOLERANCE_PX = 1e-6
+"""Cell counts and extents within this share of a cell of a whole number are taken as whole."""
+
+COARSEN_HINT = "use 'Warp (reproject)' with average resampling to make a DEM coarser"
+WARP_HINT = "reproject with 'Warp (reproject)' first"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A north-up raster plane.
+
+    Attributes
+    ----------
+    rows, cols
+        Number of cells.
+    x0, y0
+        Outer corner of the upper left cell (west edge, north edge), in CRS units.
+    dx, dy
+        Cell width and height, both positive, in CRS units.
+    crs
+        WKT, or empty where unknown.
+
+    """
+
+    rows: int
+    cols: int
+    x0: float
+    y0: float
+    dx: float
+    dy: float
+    crs: str = ""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows, columns."""
+        return self.rows, self.cols
+
+    @property
+    def bounds(self) -> Bounds:
+        """West, south, east, north of the outer edges."""
+        return self.x0, self.y0 - self.rows * self.dy, self.x0 + self.cols * self.dx, self.y0
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Fine cells along one axis, in coarse cells: cell ``i`` is centred at ``origin + (first + i + 0.5) * step``.
+
+    ``first`` counts from the uncropped target, so that a crop computes the very same positions.
+    """
+
+    origin: float
+    step: float
+    first: int
+    count: int
+
+    def centres(self, start: int, stop: int) -> NDArray[np.float64]:
+        """Centres of fine cells ``start`` to ``stop``, in coarse cells; float64 from whole numbers."""
+        return self.origin + (np.arange(self.first + start, self.first + stop) + 0.5) * self.step
+
+    @property
+    def scale(self) -> float:
+        """How many fine cells make a coarse one."""
+        return 1 / self.step
+
+
+@dataclass(frozen=True)
+class Target:
+    """A finer grid over a source: where its cells are on the ground, and where in the source."""
+
+    grid: Grid
+    rows: Axis
+    cols: Axis
+
+
+def zoom(source: Grid, scale: float) -> Target:
+    """Divide each cell side exactly by ``scale``; the upper left cell edge stays, the last cell may stick out."""
+    return _finer(source, 1 / scale, 1 / scale)
+
+
+def of_cell_size(source: Grid, size: float) -> Target:
+    """Square cells of ``size`` CRS units from the same corner."""
+    return _finer(source, size / source.dy, size / source.dx)
+
+
+def like(source: Grid, other: Grid) -> Target:
+    """The cells of ``other``, which must be in the same CRS."""
+    if not same_crs(source.crs, other.crs):
+        raise TerrainError(
+            f"The target grid is in {crs_name(other.crs)}, the DEM in {crs_name(source.crs)}; {WARP_HINT}."
+        )
+    rows = Axis((source.y0 - other.y0) / source.dy, other.dy / source.dy, 0, other.rows)
+    cols = Axis((other.x0 - source.x0) / source.dx, other.dx / source.dx, 0, other.cols)
+    if not overlap(source.bounds, other.bounds):
+        raise TerrainError(f"The target grid {_text(other.bounds)} does not touch the DEM {_text(source.bounds)}.")
+    return _checked(Target(replace(other, crs=source.crs), rows, cols))
+
+
+def crop(target: Target, bounds: Bounds) -> Target:
+    """The cells of ``target`` that ``bounds`` touches: the extent grows outward to whole cells."""
+    grid = target.grid
+    if not overlap(grid.bounds, bounds):
+        raise TerrainError(f"The extent {_text(bounds)} does not touch the DEM {_text(grid.bounds)}; choose another.")
+    west, south, east, north = bounds
+    left, right = _whole((west - grid.x0) / grid.dx, (east - grid.x0) / grid.dx, grid.cols)
+    top, bottom = _whole((grid.y0 - north) / grid.dy, (grid.y0 - south) / grid.dy, grid.rows)
+    return Target(
+        replace(
+            grid,
+            rows=bottom - top,
+            cols=right - left,
+            x0=grid.x0 + left * grid.dx,
+            y0=grid.y0 - top * grid.dy,
+        ),
+        replace(target.rows, first=target.rows.first + top, count=bottom - top),
+        replace(target.cols, first=target.cols.first + left, count=right - left),
+    )
+
+
+def overlap(one: Bounds, other: Bounds) -> bool:
+    """Whether two bounds share an area."""
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def transform_bounds(bounds: Bounds, source_crs: str, target_crs: str) -> Bounds:
+    """Bounds around ``bounds`` in another CRS, its edges densified; unchanged where either CRS is unknown or equal."""
+    if not source_crs or not target_crs or same_crs(source_crs, target_crs):
+        return bounds
+    try:
+        transformer = pyproj.Transformer.from_crs(crs_of(source_crs), crs_of(target_crs), always_xy=True)
+        west, south, east, north = transformer.transform_bounds(*bounds, densify_pts=21)
+    except ProjError as error:
+        raise TerrainError(
+            f"The extent {_text(bounds)} cannot be put into {crs_name(target_crs)}; give it in the DEM's CRS."
+        ) from error
+    if not all(map(math.isfinite, (west, south, east, north))):
+        raise TerrainError(
+            f"The extent {_text(bounds)} lies outside {crs_name(target_crs)}; give it in the DEM's CRS."
+        )
+    return west, south, east, north
+
+
+def metres_per_cell(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Width and height of the cells on the ground in metres, per row, at the middle column.
+
+    Measured on the ellipsoid between the edges of each cell, for every CRS: degrees shrink toward the poles and
+    EPSG:3857 doubles lengths at 60 degrees. Without a CRS one unit is one metre.
+
+    Returns
+    -------
+    width_m, height_m
+        Each of shape ``(rows,)``, positive and finite.
+
+    """
+    crs = crs_of(grid.crs) if grid.crs else None
+    plain = _unit_m(crs)
+    flat = np.full(grid.rows, grid.dx * plain), np.full(grid.rows, grid.dy * plain)
+    geodetic = crs.geodetic_crs if crs is not None else None
+    if crs is None or geodetic is None:
+        return flat
+    x = grid.x0 + grid.cols / 2 * grid.dx
+    y = grid.y0 - (np.arange(grid.rows) + 0.5) * grid.dy
+    transformer = pyproj.Transformer.from_crs(crs, geodetic, always_xy=True)
+    geod = crs.get_geod() or pyproj.Geod(ellps="WGS84")
+
+    def distance(dx: float, dy: float) -> NDArray[np.float64]:
+        one = transformer.transform(np.full_like(y, x - dx / 2), y - dy / 2)
+        other = transformer.transform(np.full_like(y, x + dx / 2), y + dy / 2)
+        if not all(np.isfinite(v).all() for v in (*one, *other)):
+            return np.full_like(y, np.nan)
+        return np.asarray(geod.inv(*one, *other)[2])
+
+    width_m, height_m = distance(grid.dx, 0.0), distance(0.0, grid.dy)
+    good = np.isfinite(width_m) & np.isfinite(height_m) & (width_m > 0) & (height_m > 0)
+    return (width_m, height_m) if good.all() else flat
+
+
+def vertical_unit(crs: str) -> str | None:
+    """Unit of the vertical axis of a compound or 3-D CRS, as in :data:`.vertical.METRES`; None where there is none."""
+    if not crs:
+        return None
+    for part in [*crs_of(crs).sub_crs_list, crs_of(crs)]:
+        for axis in part.axis_info:
+            if axis.direction.lower() == "up":
+                return unit_of(axis.unit_name)
+    return None
+
+
+def crs_of(text: str) -> pyproj.CRS:
+    """The CRS of a WKT or ``EPSG:n``; refused where PROJ cannot read it."""
+    try:
+        return pyproj.CRS.from_user_input(text)
+    except CRSError as error:
+        raise TerrainError(f"The CRS {text[:60]!r} cannot be read; assign another with 'Assign projection'.") from error
+
+
+def same_crs(one: str, other: str) -> bool:
+    """Whether two CRS place horizontal coordinates alike; an unknown one only equals an unknown one."""
+    if not one or not other:
+        return one == other
+    first, second = (_horizontal(crs_of(text)) for text in (one, other))
+    return bool(first.equals(second, ignore_axis_order=True))
+
+
+def crs_name(crs: str) -> str:
+    """Short name for messages, such as ``EPSG:32611``."""
+    if not crs:
+        return "an unknown CRS"
+    found = crs_of(crs)
+    authority = found.to_authority()
+    return ":".join(authority) if authority else found.name
+
+
+def is_geographic(crs: str) -> bool:
+    """Whether coordinates are degrees."""
+    return bool(crs) and bool(crs_of(crs).is_geographic)
+
+
+def _horizontal(crs: pyproj.CRS) -> pyproj.CRS:
+    return crs.sub_crs_list[0] if crs.is_compound else crs
+
+
+def _unit_m(crs: pyproj.CRS | None) -> float:
+    if crs is None or not crs.axis_info or crs.is_geographic:
+        return 1.0 if crs is None or not crs.is_geographic else 111_320.0
+    return float(crs.axis_info[0].unit_conversion_factor) or 1.0
+
+
+def _finer(source: Grid, row_step: float, col_step: float) -> Target:
+    rows = math.ceil(source.rows / row_step - TOLERANCE_PX)
+    cols = math.ceil(source.cols / col_step - TOLERANCE_PX)
+    grid = replace(source, rows=max(rows, 1), cols=max(cols, 1), dx=source.dx * col_step, dy=source.dy * row_step)
+    return _checked(Target(grid, Axis(0.0, row_step, 0, grid.rows), Axis(0.0, col_step, 0, grid.cols)))
+
+
+def _checked(target: Target) -> Target:
+    """Refuse scales outside 1 to 16, on either axis."""
+    for axis, name in ((target.rows, "north-south"), (target.cols, "east-west")):
+        if axis.scale < 1 - 1e-9:
+            raise TerrainError(
+                f"The target cells are coarser than the DEM's ({name} scale {axis.scale:.3g}); "
+                f"the scale must be from 1 to {MAX_SCALE:g}; {COARSEN_HINT}."
+            )
+        if axis.scale > MAX_SCALE * (1 + 1e-9):
+            raise TerrainError(
+                f"The target cells are {axis.scale:.3g} times finer than the DEM's ({name}); "
+                f"the scale must be from 1 to {MAX_SCALE:g}; choose larger cells."
+            )
+    return target
+
+
+def _whole(low: float, high: float, count: int) -> tuple[int, int]:
+    """Whole cells from ``low`` to ``high``, at least one, inside ``0 .. count``."""
+    first = min(max(math.floor(low + TOLERANCE_PX), 0), count - 1)
+    return first, max(min(math.ceil(high - TOLERANCE_PX), count), first + 1)
+
+
+def _text(bounds: Bounds) -> str:
+    return "(west {:.8g}, south {:.8g}, east {:.8g}, north {:.8g})".format(*bounds)

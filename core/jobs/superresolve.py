@@ -1,0 +1,141 @@
+"""Job *Super-resolve DEM*: a coarse DEM in, a finer one out, in the same place and the same unit."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from ..errors import TerrainError
+from ..progress import Progress
+from .settings import require_choice, require_number
+
+MAX_SCALE = 16.0
+DEFAULT_SCALE = 4.0
+VOIDS = ("keep", "fill")
+SAMPLING = ("auto", "average", "point")
+Z_UNITS = ("auto", "metre", "foot", "us-foot")
+COMPRESSIONS = ("ZSTD", "DEFLATE", "LERC", "NONE")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What *Super-resolve DEM* was asked to do; building it checks everything that needs no file.
+
+    Attributes
+    ----------
+    input, band
+        Any raster that GDAL opens, and its band, from 1.
+    crs
+        WKT or ``EPSG:n`` of the layer where it overrides the file's; empty: the file's own.
+    no_data
+        Further no-data intervals ``(low, high)`` of the layer, in stored heights.
+    scale, cell_size, grid
+        Target grid; ``grid`` before ``cell_size`` before ``scale``. ``cell_size`` is in horizontal units of the CRS.
+    extent, extent_crs
+        West, south, east, north in ``extent_crs`` (empty: the input's CRS), or None for everything.
+    model
+        Name of an installed model, a model folder, or empty for the default.
+    voids, sampling, z_unit
+        One of :data:`VOIDS`, :data:`SAMPLING`, :data:`Z_UNITS`.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    memory_mb
+        Most memory for tiles in MB, or None for automatic.
+    compression, options
+        One of :data:`COMPRESSIONS`, and GDAL creation options as ``KEY=VALUE|KEY=VALUE``.
+    nodata
+        No-data value of the output, or None for the input's.
+    output, difference
+        GeoTIFF to write, and optionally one of the result minus plain cubic interpolation.
+
+    """
+
+    input: str
+    output: str
+    band: int = 1
+    crs: str = ""
+    no_data: tuple[tuple[float, float], ...] = ()
+    scale: float | None = None
+    cell_size: float | None = None
+    grid: str = ""
+    extent: tuple[float, float, float, float] | None = None
+    extent_crs: str = ""
+    model: str = ""
+    voids: str = "keep"
+    sampling: str = "auto"
+    z_unit: str = "auto"
+    device: str = "auto"
+    memory_mb: float | None = None
+    compression: str = "ZSTD"
+    options: str = ""
+    nodata: float | None = None
+    difference: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be right, before any file is opened."""
+        self._check_grid()
+        self._check_choices()
+        self._check_outputs()
+
+    def _check_grid(self) -> None:
+        if not self.input:
+            raise TerrainError("No input DEM was given; choose a raster layer or file.")
+        require_number("Band", self.band, 1, 65535)
+        if self.grid and self.cell_size is not None:
+            raise TerrainError("Both a target grid and a cell size were given; give only one of them.")
+        if self.scale is not None:
+            self._check_scale(self.scale)
+        if self.cell_size is not None:
+            require_number("Cell size", self.cell_size, 1e-12, 1e9)
+        if self.extent is not None and not (self.extent[0] < self.extent[2] and self.extent[1] < self.extent[3]):
+            raise TerrainError(
+                f"The extent {self.extent} is empty; west must be below east and south below north."
+            )
+
+    @staticmethod
+    def _check_scale(scale: float) -> None:
+        if isinstance(scale, (int, float)) and 0 < scale < 1:
+            raise TerrainError(
+                f"Scale is {scale:g}, which makes the DEM coarser; it must be from 1 to {MAX_SCALE:g}. "
+                "Use 'Warp (reproject)' with average resampling to make a DEM coarser."
+            )
+        require_number("Scale", scale, 1, MAX_SCALE)
+
+    def _check_choices(self) -> None:
+        require_choice("Voids", self.voids, VOIDS)
+        require_choice("Sampling", self.sampling, SAMPLING)
+        require_choice("Vertical unit", self.z_unit, Z_UNITS)
+        require_choice("Compression", self.compression, COMPRESSIONS)
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            raise TerrainError(f"Device is {self.device!r}; it can be auto, cpu, cuda or cuda:N with a number N.")
+        if self.memory_mb is not None:
+            require_number("Memory", self.memory_mb, 64, 1e7, " MB")
+        for option in filter(None, self.options.split("|")):
+            if not re.fullmatch(r"[A-Za-z0-9_]+=.+", option):
+                raise TerrainError(f"Creation option {option!r} is not KEY=VALUE; separate options by '|'.")
+
+    def _check_outputs(self) -> None:
+        for path in filter(None, (self.output, self.difference)):
+            if os.path.splitext(path)[1].lower() not in (".tif", ".tiff"):
+                raise TerrainError(f"The output {path} is not a GeoTIFF; let its name end in .tif.")
+            if same_file(path, self.input) or (self.grid and same_file(path, self.grid)):
+                raise TerrainError(f"The output {path} is also an input; choose another name for the output.")
+        if not self.output:
+            raise TerrainError("No output was given; name a .tif file for the finer DEM.")
+        if self.difference and same_file(self.output, self.difference):
+            raise TerrainError(f"The output and the difference are the same file {self.output}; choose two names.")
+
+
+def same_file(first: str, second: str) -> bool:
+    """Whether two paths name one file, links and upper case on Windows included."""
+    if os.path.exists(first) and os.path.exists(second):
+        return os.path.samefile(first, second)
+    return os.path.normcase(os.path.abspath(first)) == os.path.normcase(os.path.abspath(second))
+
+
+def run(settings: Settings, progress: Progress) -> dict:
+    """Write the finer DEM; the result has rows, columns, tiles, seconds, valid share, device and warnings."""
+    from ..refinement import refine
+
+    return refine(settings, progress)

@@ -1,0 +1,446 @@
+"""Raster files: the door where units, no-data, masks and orientation are settled, and the only user of rasterio.
+
+A :class:`Source` gives float64 metres and a boolean ``valid``, north-up, for any window, mirrored beyond the edges.
+A :class:`Sink` writes one GeoTIFF under a temporary name in the same folder and renames it when it is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.enums import MaskFlags
+from rasterio.errors import RasterioError
+from rasterio.fill import fillnodata
+from rasterio.transform import Affine
+from rasterio.windows import Window as FileWindow
+
+from . import grid as grids
+from .errors import TerrainError
+from .grid import Grid
+from .tiling import BLOCK_PX, Window
+from .vertical import METRES, unit_of
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+FILL_PX = 64
+"""Widest reach of void filling in cells."""
+
+ROUNDING = 1024
+"""Heights are written in multiples of ``1 / ROUNDING`` of their unit: a millimetre, and a third smaller files."""
+
+DEFAULT_NODATA = -9999.0
+CACHE_MB = 64
+
+_unfinished: set[Path] = set()
+
+
+def abandon_unfinished() -> None:
+    """Remove the temporary files of sinks that were neither committed nor discarded."""
+    for path in list(_unfinished):
+        _remove(path)
+        _unfinished.discard(path)
+
+
+@contextlib.contextmanager
+def environment() -> Iterator[None]:
+    """GDAL as a job needs it: a small block cache, so that memory stays bounded."""
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+        yield
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the stored numbers of a band become heights.
+
+    Attributes
+    ----------
+    band
+        From 1.
+    crs
+        WKT or ``EPSG:n`` that overrides the file's; empty: the file's own.
+    no_data
+        Further no-data intervals, both ends included, in stored heights (after scale and offset).
+    z_unit
+        ``auto``, ``metre``, ``foot`` or ``us-foot``.
+    fill
+        Fill voids up to :data:`FILL_PX` cells from known ground by inverse distances (GDAL's method).
+
+    """
+
+    band: int = 1
+    crs: str = ""
+    no_data: Sequence[Sequence[float]] = ()
+    z_unit: str = "auto"
+    fill: bool = False
+
+
+class Source:
+    """One band of a raster as heights in metres. Open it in a ``with`` block; reading is safe from several threads."""
+
+    def __init__(self, path: str, reading: Reading | None = None) -> None:
+        self.reading = reading or Reading()
+        self.path = path
+        self._lock = threading.Lock()
+        try:
+            self._file = rasterio.open(path)
+        except RasterioError as error:
+            raise TerrainError(f"The raster {path} cannot be opened ({error}); choose a raster that GDAL reads.") from error
+        self._check()
+        self.grid = self._read_grid()
+        self.unit = self._find_unit()
+        self._mask_needed = MaskFlags.all_valid not in self._file.mask_flag_enums[self.reading.band - 1]
+
+    def __enter__(self) -> Source:
+        """Use as a context."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self._file.close()
+
+    @property
+    def nodata(self) -> float | None:
+        """No-data number of the band, if it has one."""
+        value = self._file.nodatavals[self.reading.band - 1]
+        return None if value is None else float(value)
+
+    @property
+    def files(self) -> list[str]:
+        """Every file that GDAL reads for this raster, members of a VRT included."""
+        return [str(path) for path in self._file.files]
+
+    @property
+    def is_point(self) -> bool:
+        """Whether the file says that its heights are samples at points (AREA_OR_POINT)."""
+        return str(self._file.tags().get("AREA_OR_POINT", "Area")).lower() == "point"
+
+    @property
+    def unit_known(self) -> bool:
+        """Whether the vertical unit was stated by the user, the band or the CRS."""
+        return self.reading.z_unit != "auto" or self._stated_unit() is not None
+
+    @property
+    def whole_numbers(self) -> bool:
+        """Whether heights are stored as whole numbers of their unit."""
+        index = self.reading.band - 1
+        return np.dtype(self._file.dtypes[index]).kind in "iu" and self._file.scales[index] == 1
+
+    def read(self, window: Window) -> tuple[Floats, Bools]:
+        """Heights in metres and validity of a window, which may reach beyond the raster.
+
+        Beyond the raster cells are mirrored at its edge, validity included. Heights are 0 where not valid.
+
+        Returns
+        -------
+        heights, valid
+            Both of shape ``(window.rows, window.cols)``.
+
+        """
+        rows = mirror(window.row, window.row_stop, self.grid.rows)
+        cols = mirror(window.col, window.col_stop, self.grid.cols)
+        margin = FILL_PX if self.reading.fill else 0
+        inside = _around(rows, margin, self.grid.rows), _around(cols, margin, self.grid.cols)
+        heights, valid = self._read_inside(*inside)
+        if self.reading.fill:
+            heights, valid = fill_voids(heights, valid)
+        place = np.ix_(rows - inside[0][0], cols - inside[1][0])
+        return heights[place], valid[place]
+
+    def valid_mask(self, rows: NDArray[np.int64], cols: NDArray[np.int64], read: Window, valid: Bools) -> Bools:
+        """Validity of source cells ``rows`` x ``cols`` (global), cut from the ``valid`` of a ``read`` window.
+
+        Cells outside the raster are not valid, although the reader mirrors them.
+        """
+        picked = valid[np.ix_(rows - read.row, cols - read.col)]
+        inside_rows = (rows >= 0) & (rows < self.grid.rows)
+        inside_cols = (cols >= 0) & (cols < self.grid.cols)
+        return picked & inside_rows[:, None] & inside_cols[None, :]
+
+    def _read_inside(self, rows: tuple[int, int], cols: tuple[int, int]) -> tuple[Floats, Bools]:
+        if self._south_up:
+            stored = FileWindow(cols[0], self.grid.rows - rows[1], cols[1] - cols[0], rows[1] - rows[0])
+        else:
+            stored = FileWindow(cols[0], rows[0], cols[1] - cols[0], rows[1] - rows[0])
+        band, index = self.reading.band, self.reading.band - 1
+        with self._lock:
+            try:
+                raw = self._file.read(band, window=stored)
+                mask = self._file.read_masks(band, window=stored) if self._mask_needed else None
+            except RasterioError as error:
+                raise TerrainError(
+                    f"The raster {self.path} cannot be read at rows {rows[0]} to {rows[1]}, columns {cols[0]} to "
+                    f"{cols[1]} ({error}); check the file or its disk."
+                ) from error
+        heights = raw.astype(np.float64) * self._file.scales[index] + self._file.offsets[index]
+        valid = np.isfinite(heights)
+        if mask is not None:
+            valid &= mask > 0
+        for low, high in self.reading.no_data:
+            valid &= ~((heights >= low) & (heights <= high))
+        heights = np.where(valid, heights * METRES[self.unit], 0.0)
+        return (heights[::-1], valid[::-1]) if self._south_up else (heights, valid)
+
+    @property
+    def _south_up(self) -> bool:
+        return bool(self._file.transform.e > 0)
+
+    def _check(self) -> None:
+        count, band = self._file.count, self.reading.band
+        if not 1 <= band <= count:
+            raise TerrainError(f"The raster {self.path} has {count} bands; band {band} was asked for.")
+        kind = np.dtype(self._file.dtypes[band - 1]).kind
+        if kind not in "iuf":
+            raise TerrainError(
+                f"Band {band} of {self.path} holds {self._file.dtypes[band - 1]} values; heights are real numbers."
+            )
+        place = self._file.transform
+        if place.b != 0 or place.d != 0 or place.a <= 0:
+            raise TerrainError(f"The raster {self.path} is rotated or mirrored; {grids.WARP_HINT}.")
+        if self._file.gcps[0] or self._file.rpcs:
+            raise TerrainError(f"The raster {self.path} is placed by control points; {grids.WARP_HINT}.")
+
+    def _read_grid(self) -> Grid:
+        file, place = self._file, self._file.transform
+        crs = self.reading.crs or (file.crs.to_wkt() if file.crs else "")
+        top = max(place.f, place.f + place.e * file.height)
+        return Grid(file.height, file.width, place.c, top, place.a, abs(place.e), grids.crs_of(crs).to_wkt() if crs else "")
+
+    def _stated_unit(self) -> str | None:
+        return unit_of(self._file.units[self.reading.band - 1]) or grids.vertical_unit(self.grid.crs)
+
+    def _find_unit(self) -> str:
+        if self.reading.z_unit != "auto":
+            return self.reading.z_unit
+        return self._stated_unit() or "metre"
+
+
+@dataclass(frozen=True)
+class Writing:
+    """What a sink's file looks like; ``options`` are GDAL creation options that win over the defaults."""
+
+    unit: str = "metre"
+    nodata: float = DEFAULT_NODATA
+    compression: str = "ZSTD"
+    options: tuple[str, ...] = ()
+    is_point: bool = False
+    description: str = "Elevation"
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+class Sink:
+    """A GeoTIFF under way. Write windows in any order, then :meth:`commit` or :meth:`discard`."""
+
+    def __init__(self, path: str, grid: Grid, writing: Writing) -> None:
+        self.path, self.grid, self.writing = Path(path), grid, writing
+        self.statistics = Statistics()
+        _check_folder(self.path, grid)
+        self._part = self.path.with_name(f".{self.path.stem}.{os.getpid()}.part.tif")
+        _remove_stale_parts(self.path)
+        _unfinished.add(self._part)
+        try:
+            self._file = rasterio.open(self._part, "w", **self._profile())
+        except RasterioError as error:
+            self.discard()
+            raise TerrainError(f"The output {path} cannot be made ({error}); check folder and options.") from error
+        self._describe()
+
+    def write(self, window: Window, heights_m: Floats, valid: Bools) -> None:
+        """Write heights in metres; cells that are not valid become no-data."""
+        values = np.round(heights_m * (ROUNDING / METRES[self.writing.unit])) / ROUNDING
+        values = values.astype(np.float32)
+        nodata = np.float32(self.writing.nodata)
+        values[values == nodata] += np.float32(1 / ROUNDING)
+        self.statistics.add(values[valid])
+        values[~valid] = nodata
+        place = FileWindow(window.col, window.row, window.cols, window.rows)
+        try:
+            self._file.write(values, 1, window=place)
+        except (RasterioError, OSError) as error:
+            raise TerrainError(self._write_failed(error)) from error
+
+    def commit(self) -> None:
+        """Finish the file and put it in the place of the old one, whose side-car files go too."""
+        self._file.update_tags(1, **self.statistics.tags())
+        try:
+            self._file.close()
+            _flush_to_disk(self._part)
+        except (RasterioError, OSError) as error:
+            self.discard()
+            raise TerrainError(self._write_failed(error)) from error
+        try:
+            os.replace(self._part, self.path)
+        except PermissionError as error:
+            raise TerrainError(self._keep_beside()) from error
+        _unfinished.discard(self._part)
+        for suffix in (".aux.xml", ".ovr", ".msk"):
+            _remove(self.path.with_name(self.path.name + suffix))
+
+    def discard(self) -> None:
+        """Drop the unfinished file; whatever stood under the output's name is untouched."""
+        if hasattr(self, "_file") and not self._file.closed:
+            with contextlib.suppress(RasterioError, OSError):
+                self._file.close()
+        _remove(self._part)
+        _unfinished.discard(self._part)
+
+    def _profile(self) -> dict[str, Any]:
+        grid, compression = self.grid, self.writing.compression
+        profile: dict[str, Any] = {
+            "driver": "GTiff", "dtype": "float32", "count": 1, "height": grid.rows, "width": grid.cols,
+            "transform": Affine(grid.dx, 0, grid.x0, 0, -grid.dy, grid.y0), "nodata": self.writing.nodata,
+            "tiled": True, "blockxsize": BLOCK_PX, "blockysize": BLOCK_PX, "num_threads": "ALL_CPUS",
+            "bigtiff": "YES" if grid.rows * grid.cols * 4 > 3.9e9 else "IF_SAFER",
+        }  # fmt: skip
+        if grid.crs:
+            profile["crs"] = grid.crs
+        profile |= {
+            "ZSTD": {"compress": "ZSTD", "zstd_level": 1, "predictor": 3},
+            "DEFLATE": {"compress": "DEFLATE", "zlevel": 6, "predictor": 3},
+            "LERC": {"compress": "LERC", "max_z_error": 1 / ROUNDING},
+            "NONE": {},
+        }[compression]
+        return profile | {k.lower(): v for k, _, v in (o.partition("=") for o in self.writing.options)}
+
+    def _describe(self) -> None:
+        self._file.set_band_description(1, self.writing.description)
+        self._file.units = (self.writing.unit,)
+        point = {"AREA_OR_POINT": "Point"} if self.writing.is_point else {}
+        self._file.update_tags(**self.writing.tags, **point)
+
+    def _write_failed(self, error: Exception) -> str:
+        free_mb = shutil.disk_usage(self.path.parent).free // 2**20
+        return (
+            f"The output {self.path} cannot be written ({error}; {free_mb} MB are free there); "
+            "make room or choose another folder. Nothing was replaced."
+        )
+
+    def _keep_beside(self) -> str:
+        beside = self.path.with_name(f"{self.path.stem}.new{self.path.suffix}")
+        os.replace(self._part, beside)
+        _unfinished.discard(self._part)
+        return (
+            f"The file {self.path} is in use and cannot be replaced; the finished result is {beside}. "
+            "Remove the layer from the project and rename the file."
+        )
+
+
+class Statistics:
+    """Running count, extremes, mean and standard deviation of what was written."""
+
+    def __init__(self) -> None:
+        self.count, self.mean, self._squares = 0, 0.0, 0.0
+        self.low, self.high = math.inf, -math.inf
+
+    def add(self, values: NDArray[np.float32]) -> None:
+        """Take in further values (Chan, Golub and LeVeque 1983, eq. 2.1)."""
+        if values.size == 0:
+            return
+        block = values.astype(np.float64)
+        mean, count = float(block.mean()), self.count + block.size
+        shift = mean - self.mean
+        self._squares += float(((block - mean) ** 2).sum()) + shift**2 * self.count * block.size / count
+        self.mean += shift * block.size / count
+        self.count = count
+        self.low, self.high = min(self.low, float(block.min())), max(self.high, float(block.max()))
+
+    def tags(self) -> dict[str, str]:
+        """As GDAL stores statistics; empty where nothing valid was written."""
+        if self.count == 0:
+            return {}
+        return {
+            "STATISTICS_MINIMUM": repr(self.low),
+            "STATISTICS_MAXIMUM": repr(self.high),
+            "STATISTICS_MEAN": repr(self.mean),
+            "STATISTICS_STDDEV": repr(math.sqrt(self._squares / self.count)),
+        }
+
+
+def read_grid(path: str) -> Grid:
+    """The grid of a raster file, for use as a target."""
+    with Source(path) as source:
+        return source.grid
+
+
+def read_all(path: str, reading: Reading | None = None) -> tuple[Floats, Bools, Grid]:
+    """Heights in metres, validity and grid of a whole raster; for small ones and for training data."""
+    with Source(path, reading) as source:
+        heights, valid = source.read(Window(0, 0, *source.grid.shape))
+        return heights, valid, source.grid
+
+
+def mirror(start: int, stop: int, count: int) -> NDArray[np.int64]:
+    """Indices ``start .. stop`` reflected into ``0 .. count``, edge cells repeated once: ``-1`` is ``0``."""
+    folded = np.arange(start, stop) % (2 * count)
+    return np.where(folded < count, folded, 2 * count - 1 - folded)
+
+
+def fill_voids(heights: Floats, valid: Bools) -> tuple[Floats, Bools]:
+    """Fill voids up to :data:`FILL_PX` cells from known ground; wider ones stay voids."""
+    if valid.all() or not valid.any():
+        return heights, valid
+    reference = float(heights[valid].min())
+    lowest = -1.0e6
+    raw = np.where(valid, heights - reference, lowest).astype(np.float32)
+    filled = fillnodata(raw, mask=valid.astype(np.uint8), max_search_distance=FILL_PX, smoothing_iterations=0)
+    known = valid | (filled > lowest / 2)
+    return np.where(valid, heights, np.where(known, filled.astype(np.float64) + reference, 0.0)), known
+
+
+def _around(indices: NDArray[np.int64], margin: int, count: int) -> tuple[int, int]:
+    return max(int(indices.min()) - margin, 0), min(int(indices.max()) + 1 + margin, count)
+
+
+def _check_folder(path: Path, grid: Grid) -> None:
+    folder = path.parent
+    if not folder.is_dir():
+        raise TerrainError(f"The folder {folder} does not exist; make it or choose another for {path.name}.")
+    if path.is_dir():
+        raise TerrainError(f"The output {path} is a folder; give the name of a .tif file.")
+    free_mb, need_mb = shutil.disk_usage(folder).free / 2**20, grid.rows * grid.cols * 1.5 / 2**20
+    if free_mb < need_mb:
+        raise TerrainError(
+            f"The output needs about {need_mb:.0f} MB, but only {free_mb:.0f} MB are free in {folder}; "
+            "make room, choose another folder or a smaller extent."
+        )
+
+
+def _remove_stale_parts(path: Path) -> None:
+    """Remove what runs left behind that were killed hard while they wrote the same output."""
+    for part in path.parent.glob(f".{path.stem}.*.part.tif"):
+        owner = part.name[len(path.stem) + 2 : -len(".part.tif")]
+        if owner.isdigit() and not _alive(int(owner)):
+            _remove(part)
+
+
+def _alive(process: int) -> bool:
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _flush_to_disk(path: Path) -> None:
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()

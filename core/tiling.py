@@ -1,0 +1,154 @@
+"""Plans: which part of the source each part of the target needs. Integers and axes only: no arrays, no files.
+
+A tile writes one window of the target and reads one window of the source, which is always of the same shape, so that
+every tile is computed in one fixed tensor shape. Read windows may reach beyond the raster; the reader mirrors it there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .errors import TerrainError
+from .grid import Axis, Target
+
+BLOCK_PX = 512
+"""Side of a block of the output file; tiles are whole blocks, so no block is compressed twice."""
+
+TILE_SIDES_PX = (1024, 512, 256, 128)
+"""Sides of write windows that are tried: small enough for lively progress, whole blocks unless memory forbids."""
+
+ROUND_PX = 16
+"""Read windows have sides of a multiple of this many coarse cells."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of cells."""
+
+    row: int
+    col: int
+    rows: int
+    cols: int
+
+    @property
+    def row_stop(self) -> int:
+        """Row after the last."""
+        return self.row + self.rows
+
+    @property
+    def col_stop(self) -> int:
+        """Column after the last."""
+        return self.col + self.cols
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One piece of work: target cells to write and source cells to read for them."""
+
+    index: int
+    write: Window
+    read: Window
+
+
+AHEAD = 3
+"""Tiles in memory at a time: one being read, one computed, one written."""
+
+HELD_BYTES_PER_CELL = 18
+"""Memory of a tile that waits to be computed or written: two float64 layers and two masks."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Memory that a surface needs while it computes one tile, per cell read and per cell written."""
+
+    bytes_per_coarse: float
+    bytes_per_fine: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All tiles of a target, row by row, and what they have in common.
+
+    Attributes
+    ----------
+    tile_px
+        Side of the write windows, except at the right and lower edge.
+    read_shape
+        Rows and columns of every read window.
+    peak_bytes
+        Estimated memory of the tiles under work: one computed, the others waiting.
+
+    """
+
+    target: Target
+    halo_px: int
+    tile_px: int
+    read_shape: tuple[int, int]
+    peak_bytes: float
+
+    def __len__(self) -> int:
+        """Number of tiles."""
+        return math.prod(self.layout)
+
+    @property
+    def layout(self) -> tuple[int, int]:
+        """Number of tiles down and across."""
+        return math.ceil(self.target.rows.count / self.tile_px), math.ceil(self.target.cols.count / self.tile_px)
+
+    def __iter__(self) -> Iterator[Tile]:
+        """Tiles row by row."""
+        return (self.tile(index) for index in range(len(self)))
+
+    def tile(self, index: int) -> Tile:
+        """The tile number ``index``."""
+        down, across = divmod(index, self.layout[1])
+        row, col = down * self.tile_px, across * self.tile_px
+        rows = min(self.tile_px, self.target.rows.count - row)
+        cols = min(self.tile_px, self.target.cols.count - col)
+        read = Window(
+            first_needed(self.target.rows, row) - self.halo_px,
+            first_needed(self.target.cols, col) - self.halo_px,
+            *self.read_shape,
+        )
+        return Tile(index, Window(row, col, rows, cols), read)
+
+
+def first_needed(axis: Axis, start: int) -> int:
+    """Coarse cell that holds the upper or left edge of fine cell ``start``."""
+    return math.floor(axis.origin + (axis.first + start) * axis.step)
+
+
+def plan(target: Target, halo_px: int, cost: Cost, budget_bytes: float) -> Plan:
+    """The plan with the largest tiles whose peak memory fits the budget.
+
+    A budget too small for the smallest tile is refused with the value that would do.
+    """
+    candidates = [with_tiles(target, halo_px, cost, side) for side in TILE_SIDES_PX]
+    for candidate in candidates:
+        if candidate.peak_bytes <= budget_bytes:
+            return candidate
+    need_mb = math.ceil(candidates[-1].peak_bytes / 2**20)
+    raise TerrainError(
+        f"Memory is limited to {budget_bytes / 2**20:.0f} MB, but the smallest tile needs {need_mb} MB; "
+        f"set Memory to at least {need_mb}."
+    )
+
+
+def with_tiles(target: Target, halo_px: int, cost: Cost, tile_px: int, read_shape: tuple[int, int] | None = None) -> Plan:
+    """A plan with tiles of a given side, and optionally with larger read windows than it needs."""
+    needed = _side(target.rows, tile_px, halo_px), _side(target.cols, tile_px, halo_px)
+    shape = needed if read_shape is None else read_shape
+    if shape[0] < needed[0] or shape[1] < needed[1]:
+        raise ValueError(f"Read windows of {shape} cells are smaller than the {needed} that tiles of {tile_px} need.")
+    coarse, fine = math.prod(shape), tile_px**2
+    working = coarse * cost.bytes_per_coarse + fine * cost.bytes_per_fine
+    waiting = (AHEAD - 1) * (coarse + fine) * HELD_BYTES_PER_CELL
+    return Plan(target, halo_px, tile_px, shape, working + waiting)
+
+
+def _side(axis: Axis, tile_px: int, halo_px: int) -> int:
+    """Coarse cells under ``tile_px`` fine ones wherever they begin, with the halo on both sides, rounded up."""
+    core = math.ceil(tile_px * axis.step) + 1
+    return math.ceil((core + 2 * halo_px) / ROUND_PX) * ROUND_PX
