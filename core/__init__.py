@@ -13,5 +13,6 @@ Map
 ---
 ``errors`` and ``progress`` (how a job ends and what it says), ``vertical`` (units of height), ``grid`` (placed cell
 grids), ``tiling`` (plans), ``raster`` (files), ``pipeline`` (running a plan), ``elevation`` (models), ``quality``
-(metrics), ``jobs`` (one module per tool), ``worker`` (the engine's process).
+(metrics), ``refinement`` (a finer DEM) and ``learning`` (training from files), where these meet, ``provenance``,
+``jobs`` (one module per tool), ``worker`` (the engine's process).
 """

@@ -86,9 +86,9 @@ def run_for_people(command: str, arguments: Sequence[str]) -> int:
     progress = PeopleProgress()
     try:
         if command == "train":
-            from .elevation import training
+            from . import learning
 
-            training.main(arguments, progress)
+            learning.main(arguments, progress)
             return EXIT_OK
         module = _job(command)
         values = dict(_key_value(a) for a in arguments)

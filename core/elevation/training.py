@@ -34,6 +34,7 @@ class Recipe:
     degradations: Degradations = field(default_factory=Degradations)
     shape: PairShape = field(default_factory=PairShape)
     regions: dict[str, float] = field(default_factory=dict)  # name prefix: share of the pairs
+    averaged: dict[str, list[int]] = field(default_factory=dict)  # name prefix: factors of block averages to add
     validation: tuple[str, ...] = ()  # names of files held back from training
     steps: int = 16_000
     batch: int = 8
