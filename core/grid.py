@@ -98,12 +98,12 @@ class Target:
 
 def zoom(source: Grid, scale: float) -> Target:
     """Divide each cell side exactly by ``scale``; the upper left cell edge stays, the last cell may stick out."""
-    return _finer(source, 1 / scale, 1 / scale)
+    return _finer(source, (source.dx / scale, 1 / scale), (source.dy / scale, 1 / scale))
 
 
 def of_cell_size(source: Grid, size: float) -> Target:
     """Square cells of ``size`` CRS units from the same corner."""
-    return _finer(source, size / source.dy, size / source.dx)
+    return _finer(source, (size, size / source.dx), (size, size / source.dy))
 
 
 def like(source: Grid, other: Grid) -> Target:
@@ -167,7 +167,8 @@ def metres_per_cell(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64
     """Width and height of the cells on the ground in metres, per row, at the middle column.
 
     Measured on the ellipsoid between the edges of each cell, for every CRS: degrees shrink toward the poles and
-    EPSG:3857 doubles lengths at 60 degrees. Without a CRS one unit is one metre.
+    EPSG:3857 doubles lengths at 60 degrees. Rows that the CRS cannot place, such as one on a pole, take the size of the
+    next that it can. Without a CRS one unit is one metre.
 
     Returns
     -------
@@ -189,13 +190,17 @@ def metres_per_cell(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64
     def distance(dx: float, dy: float) -> NDArray[np.float64]:
         one = transformer.transform(np.full_like(y, x - dx / 2), y - dy / 2)
         other = transformer.transform(np.full_like(y, x + dx / 2), y + dy / 2)
-        if not all(np.isfinite(v).all() for v in (*one, *other)):
-            return np.full_like(y, np.nan)
-        return np.asarray(geod.inv(*one, *other)[2])
+        known = np.all([np.isfinite(v) for v in (*one, *other)], axis=0)
+        lengths = np.full_like(y, np.nan)
+        lengths[known] = geod.inv(*(v[known] for v in (*one, *other)))[2]
+        return lengths
 
     width_m, height_m = distance(grid.dx, 0.0), distance(0.0, grid.dy)
-    good = np.isfinite(width_m) & np.isfinite(height_m) & (width_m > 0) & (height_m > 0)
-    return (width_m, height_m) if good.all() else flat
+    good = np.flatnonzero(np.isfinite(width_m) & np.isfinite(height_m) & (width_m > 0) & (height_m > 0))
+    if good.size == 0:
+        return flat
+    next_good = good[np.searchsorted(good, np.arange(grid.rows)).clip(max=good.size - 1)]
+    return width_m[next_good], height_m[next_good]
 
 
 def vertical_unit(crs: str) -> str | None:
@@ -222,7 +227,7 @@ def same_crs(one: str, other: str) -> bool:
     if not one or not other:
         return one == other
     first, second = (_horizontal(crs_of(text)) for text in (one, other))
-    return bool(first.equals(second, ignore_axis_order=True))
+    return bool(first.equals(second, ignore_axis_order=True) or _axes_dropped(first).equals(_axes_dropped(second)))
 
 
 def crs_name(crs: str) -> str:
@@ -240,7 +245,16 @@ def is_geographic(crs: str) -> bool:
 
 
 def _horizontal(crs: pyproj.CRS) -> pyproj.CRS:
-    return crs.sub_crs_list[0] if crs.is_compound else crs
+    flat = crs.sub_crs_list[0] if crs.is_compound else crs
+    return flat.source_crs if flat.is_bound and flat.source_crs else flat
+
+
+def _axes_dropped(crs: pyproj.CRS) -> pyproj.CRS:
+    """Rasters are always east, north; files say so by leaving the axes out, EPSG lists northing first for some."""
+    try:
+        return pyproj.CRS.from_wkt(crs.to_wkt("WKT1_GDAL", output_axis_rule=False))
+    except CRSError:
+        return crs
 
 
 def _unit_m(crs: pyproj.CRS | None) -> float:
@@ -249,10 +263,12 @@ def _unit_m(crs: pyproj.CRS | None) -> float:
     return float(crs.axis_info[0].unit_conversion_factor) or 1.0
 
 
-def _finer(source: Grid, row_step: float, col_step: float) -> Target:
+def _finer(source: Grid, across: tuple[float, float], down: tuple[float, float]) -> Target:
+    """Cells of a given size, each in CRS units and in coarse cells, so that neither is a rounded product."""
+    (dx, col_step), (dy, row_step) = across, down
     rows = math.ceil(source.rows / row_step - TOLERANCE_PX)
     cols = math.ceil(source.cols / col_step - TOLERANCE_PX)
-    grid = replace(source, rows=max(rows, 1), cols=max(cols, 1), dx=source.dx * col_step, dy=source.dy * row_step)
+    grid = replace(source, rows=max(rows, 1), cols=max(cols, 1), dx=dx, dy=dy)
     return _checked(Target(grid, Axis(0.0, row_step, 0, grid.rows), Axis(0.0, col_step, 0, grid.cols)))
 
 

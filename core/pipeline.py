@@ -12,8 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import dask
-from dask.delayed import Delayed, delayed
+import dask.threaded
 
 from .progress import Progress
 from .tiling import AHEAD, Plan, Tile
@@ -52,14 +51,14 @@ def run(plan: Plan, read: Read, compute: Compute, write: Write, progress: Progre
         clock.done(tile.index + 1)
         return 1
 
-    computed: list[Delayed | None] = [None]
-    written: list[Delayed | None] = [None] * AHEAD
+    graph: dict[tuple[str, int], Any] = {}
     for tile in plan:
-        data = delayed(reading, pure=False, traverse=False)(tile, written[-AHEAD])
-        computed.append(delayed(computing, pure=False, traverse=False)(tile, data, computed[-1]))
-        written.append(delayed(writing, pure=False, traverse=False)(tile, computed[-1], written[-1]))
+        at = tile.index
+        graph["read", at] = (reading, tile, ("written", at - AHEAD) if at >= AHEAD else None)
+        graph["computed", at] = (computing, tile, ("read", at), ("computed", at - 1) if at else None)
+        graph["written", at] = (writing, tile, ("computed", at), ("written", at - 1) if at else None)
     with ThreadPoolExecutor(max_workers=AHEAD) as pool:
-        dask.compute(written[-1], scheduler="threads", pool=pool, optimize_graph=False)
+        dask.threaded.get(graph, ("written", len(plan) - 1), pool=pool)
 
 
 class Clock:

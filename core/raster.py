@@ -7,10 +7,12 @@ A :class:`Sink` writes one GeoTIFF under a temporary name in the same folder and
 from __future__ import annotations
 
 import contextlib
+import glob
 import math
 import os
 import shutil
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +22,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import MaskFlags
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.fill import fillnodata
 from rasterio.transform import Affine
 from rasterio.windows import Window as FileWindow
@@ -94,9 +96,10 @@ class Source:
         self.path = path
         self._lock = threading.Lock()
         try:
-            self._file = rasterio.open(path)
+            self._file = _open(path)
         except RasterioError as error:
             raise TerrainError(f"The raster {path} cannot be opened ({error}); choose a raster that GDAL reads.") from error
+        self._place = _placement(self._file)
         self._check()
         self.grid = self._read_grid()
         self.unit = self._find_unit()
@@ -194,7 +197,7 @@ class Source:
 
     @property
     def _south_up(self) -> bool:
-        return bool(self._file.transform.e > 0)
+        return bool(self._place.e > 0)
 
     def _check(self) -> None:
         count, band = self._file.count, self.reading.band
@@ -205,14 +208,14 @@ class Source:
             raise TerrainError(
                 f"Band {band} of {self.path} holds {self._file.dtypes[band - 1]} values; heights are real numbers."
             )
-        place = self._file.transform
+        place = self._place
         if place.b != 0 or place.d != 0 or place.a <= 0:
             raise TerrainError(f"The raster {self.path} is rotated or mirrored; {grids.WARP_HINT}.")
         if self._file.gcps[0] or self._file.rpcs:
             raise TerrainError(f"The raster {self.path} is placed by control points; {grids.WARP_HINT}.")
 
     def _read_grid(self) -> Grid:
-        file, place = self._file, self._file.transform
+        file, place = self._file, self._place
         crs = self.reading.crs or (file.crs.to_wkt() if file.crs else "")
         top = max(place.f, place.f + place.e * file.height)
         return Grid(file.height, file.width, place.c, top, place.a, abs(place.e), grids.crs_of(crs).to_wkt() if crs else "")
@@ -246,7 +249,7 @@ class Sink:
         self.path, self.grid, self.writing = Path(path), grid, writing
         self.statistics = Statistics()
         _check_folder(self.path, grid)
-        self._part = self.path.with_name(f".{self.path.stem}.{os.getpid()}.part.tif")
+        self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part.tif")
         _remove_stale_parts(self.path)
         _unfinished.add(self._part)
         try:
@@ -261,7 +264,7 @@ class Sink:
         values = np.round(heights_m * (ROUNDING / METRES[self.writing.unit])) / ROUNDING
         values = values.astype(np.float32)
         nodata = np.float32(self.writing.nodata)
-        values[values == nodata] += np.float32(1 / ROUNDING)
+        values[values == nodata] = nodata + max(np.float32(1 / ROUNDING), 8 * np.spacing(abs(nodata)))
         self.statistics.add(values[valid])
         values[~valid] = nodata
         place = FileWindow(window.col, window.row, window.cols, window.rows)
@@ -398,6 +401,18 @@ def fill_voids(heights: Floats, valid: Bools) -> tuple[Floats, Bools]:
     return np.where(valid, heights, np.where(known, filled.astype(np.float64) + reference, 0.0)), known
 
 
+def _open(path: str) -> Any:
+    """Open for reading; a raster without any placement is told from :func:`_placement`, not by a Python warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return rasterio.open(path)
+
+
+def _placement(file: Any) -> Affine:
+    """Geotransform of a file; cells of one unit downward from the origin where it has none, as QGIS draws it."""
+    return Affine(1, 0, 0, 0, -1, 0) if file.transform.is_identity else file.transform
+
+
 def _around(indices: NDArray[np.int64], margin: int, count: int) -> tuple[int, int]:
     return max(int(indices.min()) - margin, 0), min(int(indices.max()) + 1 + margin, count)
 
@@ -418,15 +433,19 @@ def _check_folder(path: Path, grid: Grid) -> None:
 
 def _remove_stale_parts(path: Path) -> None:
     """Remove what runs left behind that were killed hard while they wrote the same output."""
-    for part in path.parent.glob(f".{path.stem}.*.part.tif"):
-        owner = part.name[len(path.stem) + 2 : -len(".part.tif")]
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part.tif"):
+        owner = part.name[len(path.name) + 2 : -len(".part.tif")]
         if owner.isdigit() and not _alive(int(owner)):
             _remove(part)
 
 
 def _alive(process: int) -> bool:
+    """Whether a process runs; one that has ended but was not yet collected by its parent (state Z) does not."""
     if os.name == "nt":
         return True
+    status = Path(f"/proc/{process}/stat")
+    with contextlib.suppress(OSError):
+        return status.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0] != "Z"
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -88,8 +88,8 @@ class Ebcf(nn.Module):
         Positional encoding is separable, so its product with the first layer is made once per row and per column.
         """
         size = torch.tensor([queries.row_size, queries.col_size], dtype=torch.float32)
-        rows = F.linear(encode_positions(queries.rows, self.settings.frequencies), self.from_rows.weight.float())
-        cols = F.linear(encode_positions(queries.cols, self.settings.frequencies), self.from_cols.weight.float())
+        rows = F.linear(encode_positions(queries.rows, self.settings), self.from_rows.weight.float())
+        cols = F.linear(encode_positions(queries.cols, self.settings), self.from_cols.weight.float())
         return rows.T + F.linear(size, self.from_size.weight.float())[:, None], cols.T
 
     def decode_codes(self, codes: torch.Tensor, phase: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
@@ -117,14 +117,16 @@ class ResidualBlock(nn.Module):
         return y + _inner(x, y)
 
 
-def encode_positions(positions: Floats, frequencies: int) -> torch.Tensor:
+def encode_positions(positions: Floats, settings: EbcfSettings) -> torch.Tensor:
     """Eq. 3.4 on the position inside the coarse cell: ``(N,)`` to ``(N, 2 * frequencies)`` float32.
 
-    The coordinate runs from -1 to 1 across the cell and is multiplied by pi, so all phases agree on the two sides of
-    a cell border and the surface has no steps there.
+    The coordinate runs from -1 to 1 across the cell. With the smooth anchor it is multiplied by pi, so all phases agree
+    on the two sides of a cell border and the surface has no steps there; the nearest anchor, which has steps itself,
+    needs the thesis' phases to cancel them.
     """
     inside = 2 * (positions - np.floor(positions)) - 1
-    angles = inside[:, None] * (np.pi * 2.0 ** np.arange(frequencies))
+    unit = 1.0 if settings.anchor == "nearest" else np.pi
+    angles = inside[:, None] * (unit * 2.0 ** np.arange(settings.frequencies))
     return torch.from_numpy(np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(np.float32))
 
 

@@ -23,9 +23,14 @@ def to_json(settings: Any) -> dict:
 def from_json(kind: type[S], values: dict) -> S:
     """Settings of ``kind`` from plain JSON values; an unknown name is refused with the list of those allowed."""
     names = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    if not isinstance(values, dict):
+        raise TerrainError(f"The settings are {values!r}; give names with values, the names are {', '.join(names)}.")
     unknown = sorted(set(values) - set(names))
     if unknown:
         raise TerrainError(f"Unknown setting {', '.join(unknown)}; the settings are {', '.join(names)}.")
+    missing = [f.name for f in dataclasses.fields(kind) if _required(f) and f.name not in values]  # type: ignore[arg-type]
+    if missing:
+        raise TerrainError(f"The setting {' and '.join(missing)} is missing; the settings are {', '.join(names)}.")
     return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
 
@@ -35,8 +40,27 @@ def require_choice(label: str, value: str, allowed: Sequence[str]) -> None:
         raise TerrainError(f"{label} is {value!r}; it can be {', '.join(allowed)}.")
 
 
+def require_text(label: str, value: Any) -> None:
+    """Refuse what is not text."""
+    if not isinstance(value, str):
+        raise TerrainError(f"{label} is {value!r}; it must be text.")
+
+
+def require_numbers(label: str, values: Any, count: int) -> None:
+    """Refuse what is not ``count`` finite numbers."""
+    if not isinstance(values, (tuple, list)) or len(values) != count or not all(map(_is_number, values)):
+        raise TerrainError(f"{label} is {values!r}; it must be {count} numbers.")
+
+
 def require_number(label: str, value: Any, low: float, high: float, unit: str = "") -> None:
     """Refuse what is not a finite number from ``low`` to ``high``."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or not low <= value <= high:
+    if not _is_number(value) or not low <= value <= high:
         raise TerrainError(f"{label} is {value}{unit}; it must be a number from {low:g} to {high:g}{unit}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _required(field: dataclasses.Field) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
-from .settings import require_choice, require_number
+from .settings import require_choice, require_number, require_numbers, require_text
 
 MAX_SCALE = 16.0
 DEFAULT_SCALE = 4.0
 VOIDS = ("keep", "fill")
 SAMPLING = ("auto", "average", "point")
 Z_UNITS = ("auto", "metre", "foot", "us-foot")
+LARGEST_FLOAT32 = 3.4028234663852886e38
 COMPRESSIONS = ("ZSTD", "DEFLATE", "LERC", "NONE")
 
 
@@ -74,9 +75,27 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be right, before any file is opened."""
+        self._check_kinds()
         self._check_grid()
         self._check_choices()
         self._check_outputs()
+
+    def _check_kinds(self) -> None:
+        for name in ("input", "output", "crs", "grid", "extent_crs", "model", "device", "options", "difference"):
+            require_text(name.replace("_", " ").capitalize(), getattr(self, name))
+        if not isinstance(self.band, int):
+            raise TerrainError(f"Band is {self.band!r}; it must be a whole number from 1.")
+        if self.extent is not None:
+            require_numbers("Extent", self.extent, 4)
+        if not isinstance(self.no_data, (tuple, list)):
+            raise TerrainError(f"No-data is {self.no_data!r}; it must be a list of intervals.")
+        for interval in self.no_data:
+            if not isinstance(interval, (tuple, list)) or len(interval) != 2:
+                raise TerrainError(f"The no-data interval is {interval!r}; it must be two numbers, low and high.")
+        if self.nodata is not None and not isinstance(self.nodata, (int, float)):
+            raise TerrainError(f"The no-data value is {self.nodata!r}; it must be a number.")
+        if self.nodata is not None and abs(self.nodata) > LARGEST_FLOAT32:
+            raise TerrainError(f"The no-data value {self.nodata} does not fit the float32 output; choose -9999, say.")
 
     def _check_grid(self) -> None:
         if not self.input:

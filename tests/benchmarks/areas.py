@@ -1,0 +1,119 @@
+"""Test areas from the manifest, and what a benchmark makes of one: truth, an honest coarse DEM, the cells that count."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import machine
+import numpy as np
+import rasterio
+from neural_terrain.core import grid as grids
+from neural_terrain.core import quality, raster
+from neural_terrain.core.grid import Grid
+from rasterio.transform import Affine
+
+MANIFEST = machine.ROOT / "resources" / "dem-data.csv"
+
+NODATA = -9999.0
+MARGIN_PX = 2
+"""Coarse cells along the edges that are not compared: a resampling tool has no surroundings there."""
+
+
+@dataclass(frozen=True)
+class Area:
+    """A row of the manifest whose file is there."""
+
+    name: str
+    path: Path
+    truth: str
+    product: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """An area at one scale: files to work on, and what the result is compared with.
+
+    ``counts`` marks the fine cells that are compared; ``cell_m`` is the size of fine cells on the ground, per row.
+    """
+
+    area: Area
+    scale: float
+    coarse_path: str
+    truth_path: str
+    coarse: quality.Floats
+    coarse_valid: quality.Bools
+    truth: quality.Floats
+    counts: quality.Bools
+    cell_m: tuple[quality.Floats, quality.Floats]
+
+    @property
+    def coarse_cell_m(self) -> float:
+        """Typical size of the coarse cells on the ground."""
+        return float(np.sqrt(np.median(self.cell_m[0]) * np.median(self.cell_m[1]))) * self.scale
+
+
+def listed(data: Path, names: list[str], split: str = "test") -> list[Area]:
+    """Areas of a split in the order of the manifest, all or those whose names begin with one of ``names``."""
+    with MANIFEST.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == split]
+    areas = [Area(Path(r["file"]).stem, found_in(data, r["file"]), r["truth"], r["product"]) for r in rows]
+    chosen = [a for a in areas if not names or any(a.name.startswith(name) for name in names)]
+    missing = [str(a.path) for a in chosen if not a.path.exists()]
+    if missing or not chosen:
+        raise SystemExit(
+            f"Of the {split} areas in {MANIFEST.name} these are not below {data}: {', '.join(missing) or 'any of the names'}."
+        )
+    return chosen
+
+
+def found_in(data: Path, file: str) -> Path:
+    """``data`` may be the folder that holds ``dem`` or ``dem`` itself."""
+    return data / file if (data / "dem").is_dir() else data / Path(file).relative_to("dem")
+
+
+def prepare(area: Area, scale: float, most_px: int, folder: Path) -> Case:
+    """Write the truth (at most its central ``most_px`` cells per side) and its cell average at ``scale``."""
+    heights, valid, grid = centre(*raster.read_all(str(area.path)), most_px)
+    coarse, coarse_valid = quality.cell_average(heights, valid, scale)
+    coarse_grid = Grid(*coarse.shape, grid.x0, grid.y0, grid.dx * scale, grid.dy * scale, grid.crs)
+    truth_path, coarse_path = (str(folder / f"{name}.tif") for name in ("truth", "coarse"))
+    write(truth_path, heights, valid, grid)
+    write(coarse_path, coarse, coarse_valid, coarse_grid)
+    counts = valid & compared(coarse_valid, scale, heights.shape)
+    return Case(
+        area, scale, coarse_path, truth_path, coarse, coarse_valid, heights, counts, grids.metres_per_cell(grid)
+    )
+
+
+def centre(
+    heights: quality.Floats, valid: quality.Bools, grid: Grid, most_px: int
+) -> tuple[quality.Floats, quality.Bools, Grid]:
+    """The central window of at most ``most_px`` cells per side."""
+    rows, cols = min(grid.rows, most_px), min(grid.cols, most_px)
+    top, left = (grid.rows - rows) // 2, (grid.cols - cols) // 2
+    part = np.s_[top : top + rows, left : left + cols]
+    placed = Grid(rows, cols, grid.x0 + left * grid.dx, grid.y0 - top * grid.dy, grid.dx, grid.dy, grid.crs)
+    return heights[part], valid[part], placed
+
+
+def compared(coarse_valid: quality.Bools, scale: float, shape: tuple[int, int]) -> quality.Bools:
+    """Fine cells whose centre lies in a valid coarse cell, :data:`MARGIN_PX` coarse cells or more from the edges."""
+    inside = np.zeros_like(coarse_valid)
+    inside[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX] = True
+    rows, cols = (np.floor((np.arange(count) + 0.5) / scale).astype(np.int64) for count in shape)
+    in_rows, in_cols = rows < coarse_valid.shape[0], cols < coarse_valid.shape[1]
+    counts = np.zeros(shape, dtype=bool)
+    counts[np.ix_(in_rows, in_cols)] = (coarse_valid & inside)[np.ix_(rows[in_rows], cols[in_cols])]
+    return counts
+
+
+def write(path: str, heights: quality.Floats, valid: quality.Bools, grid: Grid) -> None:
+    """A plain float32 GeoTIFF."""
+    profile = {
+        "driver": "GTiff", "dtype": "float32", "count": 1, "height": grid.rows, "width": grid.cols, "crs": grid.crs,
+        "transform": Affine(grid.dx, 0, grid.x0, 0, -grid.dy, grid.y0), "nodata": NODATA, "tiled": True,
+    }  # fmt: skip
+    with rasterio.open(path, "w", **profile) as file:
+        file.write(np.where(valid, heights, NODATA).astype(np.float32), 1)
