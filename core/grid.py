@@ -25,6 +25,9 @@ MAX_SCALE = 16.0
 TOLERANCE_PX = 1e-6
 """Cell counts and extents within this share of a cell of a whole number are taken as whole."""
 
+POSITION_PARTS = 2.0**30
+"""Positions are whole multiples of this part of a cell, so that counting them from any other cell stays exact."""
+
 COARSEN_HINT = "use 'Warp (reproject)' with average resampling to make a DEM coarser"
 WARP_HINT = "reproject with 'Warp (reproject)' first"
 
@@ -78,8 +81,9 @@ class Axis:
     count: int
 
     def centres(self, start: int, stop: int) -> NDArray[np.float64]:
-        """Centres of fine cells ``start`` to ``stop``, in coarse cells; float64 from whole numbers."""
-        return self.origin + (np.arange(self.first + start, self.first + stop) + 0.5) * self.step
+        """Centres of fine cells ``start`` to ``stop``, in coarse cells; multiples of ``1 / POSITION_PARTS``."""
+        exact = self.origin + (np.arange(self.first + start, self.first + stop) + 0.5) * self.step
+        return np.round(exact * POSITION_PARTS) / POSITION_PARTS
 
     @property
     def scale(self) -> float:

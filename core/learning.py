@@ -1,6 +1,6 @@
 """Training a model from files: ``train RECIPE DATA FOLDER`` on the engine's command line.
 
-Reads the fine DEMs of ``DATA/train``, runs :mod:`.elevation.training` in ``FOLDER`` (a killed run goes on from its
+Reads the fine DEMs of ``DATA/dem/train``, runs :mod:`.elevation.training` in ``FOLDER`` (a killed run goes on from its
 checkpoint) and, when the steps are done, writes weights and their entry on the model card beside the recipe.
 """
 
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str], progress: Progress) -> None:
         raise TerrainError(f"train takes RECIPE DATA FOLDER, three paths; {len(arguments)} were given.")
     recipe_path, data, folder = (Path(a) for a in arguments)
     recipe = training.Recipe.read(recipe_path)
-    under_way = training.Training(recipe, read_regions(data / "train", recipe), folder)
+    under_way = training.Training(recipe, read_regions(data / "dem" / "train", recipe), folder)
     log = folder / "log.jsonl"
 
     def report(row: dict) -> None:
@@ -45,7 +45,7 @@ def read_regions(folder: Path, recipe: training.Recipe) -> list[Region]:
     """Every GeoTIFF of a folder, and the block averages of it that the recipe asks for."""
     paths = sorted(folder.glob("*.tif"))
     if not paths:
-        raise TerrainError(f"The folder {folder} has no .tif files; give the folder that holds train/*.tif.")
+        raise TerrainError(f"The folder {folder} has no .tif files; give the folder that holds dem/train/*.tif.")
     regions = []
     for path in paths:
         region = _read_region(path)

@@ -101,7 +101,8 @@ def point_taps(positions: Floats, kernel: str = "cubic") -> Taps:
 
 def cell_taps(positions: Floats, width: float) -> Taps:
     """Five taps that average the cubic interpolant over fine cells of ``width`` (at most 1) around ``positions``."""
-    first = np.floor(positions - width / 2 - 0.5).astype(np.int64) - 1
+    cell = np.floor(positions)
+    first = (cell + np.floor((positions - cell) - width / 2 - 0.5)).astype(np.int64) - 1
     index = first[:, None] + np.arange(5)
     distance = positions[:, None] - (index + 0.5)
     weight = (cubic_integral(distance + width / 2) - cubic_integral(distance - width / 2)) / width

@@ -1,4 +1,4 @@
-"""Test areas from the manifest, and what a benchmark makes of one: truth, an honest coarse DEM, the cells that count."""
+"""Test areas from the manifest, and what a benchmark makes of one: truth, honest coarse DEM, the cells that count."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 import machine
 import numpy as np
 import rasterio
+from rasterio.transform import Affine
+
 from neural_terrain.core import grid as grids
 from neural_terrain.core import quality, raster
 from neural_terrain.core.grid import Grid
-from rasterio.transform import Affine
 
 MANIFEST = machine.ROOT / "resources" / "dem-data.csv"
 
@@ -61,10 +62,10 @@ def listed(data: Path, names: list[str], split: str = "test") -> list[Area]:
     areas = [Area(Path(r["file"]).stem, found_in(data, r["file"]), r["truth"], r["product"]) for r in rows]
     chosen = [a for a in areas if not names or any(a.name.startswith(name) for name in names)]
     missing = [str(a.path) for a in chosen if not a.path.exists()]
-    if missing or not chosen:
-        raise SystemExit(
-            f"Of the {split} areas in {MANIFEST.name} these are not below {data}: {', '.join(missing) or 'any of the names'}."
-        )
+    if not chosen:
+        raise SystemExit(f"No {split} area in {MANIFEST.name} has a name that begins with {' or '.join(names)}.")
+    if missing:
+        raise SystemExit(f"These {split} areas of {MANIFEST.name} are not there: {', '.join(missing)}.")
     return chosen
 
 

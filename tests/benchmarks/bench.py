@@ -25,13 +25,14 @@ import machine
 import numpy as np
 import rasterio
 import speed
+from rasterio.enums import Resampling
+from rasterio.warp import reproject
+
 from neural_terrain.core import raster
 from neural_terrain.core.elevation import baseline_surface, card, kernels
 from neural_terrain.core.jobs import superresolve
 from neural_terrain.core.progress import Progress
 from neural_terrain.core.quality import Bools, Floats, Tally
-from rasterio.enums import Resampling
-from rasterio.warp import reproject
 
 SCALES = (2.0, 3.7, 4.0, 8.0)
 MODELS = ("baseline", "ebcf")
@@ -124,7 +125,7 @@ def measure_all(chosen: list[areas.Area], scale: float, asked: argparse.Namespac
         if pool := pooled(single, truth):
             rows += pool
             print_line(pool, asked.models)
-    print(flush=True)
+    print_means(single, asked.models)
     return rows
 
 
@@ -201,7 +202,8 @@ def print_line(rows: list[Row], models: list[str]) -> None:
     """The line of the area or pool of the last row."""
     last, methods = rows[-1], [*REFERENCES, *models]
     scores = {row.method: row.tally.scores() for row in rows if row.area == last.area}
-    outside = any(not low <= last.coarse_cell_m <= high for low, high in (card.find(m).cell_size_m for m in models))
+    ranges = [card.find(model).cell_size_m for model in models]
+    outside = any(not 0.99 * low <= last.coarse_cell_m <= 1.01 * high for low, high in ranges)
     cell = "" if np.isnan(last.coarse_cell_m) else f"{last.coarse_cell_m:.3g}{'*' if outside else ' '}"
     heights = "".join(f"{scores[m].rmse_m:9.3f}" for m in methods)
     slopes = "".join(f"{scores[m].slope_rmse_deg:9.3f}" for m in methods)
@@ -209,6 +211,19 @@ def print_line(rows: list[Row], models: list[str]) -> None:
     for other, width in ((scores["bicubic"], 7), (scores[models[0]], 9)):
         ratios += f"{best.rmse_m / other.rmse_m:{width}.3f}{best.slope_rmse_deg / other.slope_rmse_deg:7.3f}"
     print(f"{last.area:32}{cell:>8}  {heights}  {slopes}  {ratios}", flush=True)
+
+
+def print_means(rows: list[Row], models: list[str]) -> None:
+    """Geometric means of the areas' ratios: every area weighs the same, smooth ground as much as mountains."""
+    text = ""
+    for other, width in (("bicubic", 7), (models[0], 9)):
+        for name, columns in (("rmse_m", width), ("slope_rmse_deg", 7)):
+            ratios = []
+            for group in by_area(rows):
+                one, two = (getattr(group[method].tally.scores(), name) for method in (models[-1], other))
+                ratios.append(np.log(one / two))
+            text += f"{np.exp(np.mean(ratios)):{columns}.3f}"
+    print(f"{'geometric mean over the areas':{44 + 18 * (len(models) + len(REFERENCES)) + 2}}{text}\n", flush=True)
 
 
 def by_area(rows: Iterable[Row]) -> list[dict[str, Row]]:

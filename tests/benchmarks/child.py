@@ -9,11 +9,12 @@ import time
 import machine
 import rasterio
 import torch  # noqa: F401  part of the loaded runtime
+from rasterio.enums import Resampling
+from rasterio.warp import reproject
+
 from neural_terrain.core import refinement
 from neural_terrain.core.jobs.superresolve import Settings
 from neural_terrain.core.progress import Progress
-from rasterio.enums import Resampling
-from rasterio.warp import reproject
 
 
 def superresolve(settings: dict) -> dict:

@@ -5,6 +5,7 @@ Importing it loads the checkout as ``neural_terrain``, so every benchmark import
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import importlib.util
 import json
@@ -34,16 +35,17 @@ def describe(models: list[str], device: str) -> list[tuple[str, str]]:
     """Lines for the header of a table."""
     import rasterio
     import torch
+
     from neural_terrain.core import provenance
     from neural_terrain.core.elevation import card, compute
 
-    cards = [card.find(model) for model in models]
+    cards, python = [card.find(model) for model in models], platform.python_version()
     return [
         ("date", datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")),
         ("machine", f"{processor()}, {cores()} cores, {compute.memory_bytes() / 2**30:.0f} GiB, {platform.system()}"),
-        ("load", f"{os.getloadavg()[0]:.1f} of {cores()} cores busy at the start" if hasattr(os, "getloadavg") else "unknown"),
+        ("load", f"{os.getloadavg()[0]:.1f} tasks on {cores()} cores at the start"),
         ("device", f"{compute.choose(device)}"),
-        ("software", f"Python {platform.python_version()}, torch {torch.__version__}, GDAL {rasterio.__gdal_version__}"),
+        ("software", f"Python {python}, torch {torch.__version__}, GDAL {rasterio.__gdal_version__}"),
         ("version", f"{provenance.version()}, commit {commit()}"),
         ("models", "; ".join(f"{c.name} {c.version} {c.short_hash}" for c in cards)),
     ]  # fmt: skip
@@ -131,5 +133,6 @@ def resident_mb(key: str = "VmRSS") -> float:
 
 
 def forget_peak() -> None:
-    """Start measuring ``VmHWM`` anew."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    """Start measuring ``VmHWM`` anew, where the system allows it; else the peak includes that of loading."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")

@@ -9,8 +9,9 @@ import areas
 import machine
 import numpy as np
 import rasterio
-from neural_terrain.core import raster
 from rasterio.transform import Affine
+
+from neural_terrain.core import raster
 
 SAMPLE = machine.ROOT / "resources" / "samples" / "big_tujunga_30m.tif"
 SIDE_PX, ROW, COL = 512, 70, 440
@@ -28,8 +29,11 @@ def main() -> None:
         "transform": Affine(grid.dx, 0, grid.x0 + COL * grid.dx, 0, -grid.dy, grid.y0 - ROW * grid.dy),
         "tiled": True, "compress": "DEFLATE", "zlevel": 9, "predictor": 3, "nodata": areas.NODATA,
     }  # fmt: skip
+    statistics = raster.Statistics()  # in the file, so that QGIS need not write a side-car file into the plugin
+    statistics.add(heights[window].astype(np.float32))
     with rasterio.open(SAMPLE, "w", **profile) as file:
         file.write(heights[window].astype(np.float32), 1)
+        file.update_tags(1, **statistics.tags())
         file.units = ("metre",)
         file.set_band_description(1, "Elevation")
         file.update_tags(

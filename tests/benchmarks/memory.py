@@ -1,7 +1,7 @@
 """How much memory an output of 20,000 x 20,000 cells takes: each job in a fresh process, peak above the loaded runtime.
 
-``python tests/benchmarks/memory.py [--part 20000]``. The trained model takes minutes for the whole, so by default it does
-an extent of the full width and ``--part`` rows; the plan and its tiles are the same, so the peak is, too.
+``python tests/benchmarks/memory.py [--part 20000]``. The trained model takes minutes for the whole, so by default it
+does an extent of the full width and ``--part`` rows; tiles are the same and as many are held at a time.
 """
 
 from __future__ import annotations
@@ -28,9 +28,8 @@ def main() -> None:
             ("columns", "memory: peak above the loaded runtime; job: opening the input to finished file"),
         ],
     )
-    print(
-        f"{'model':10}{'device':>18}{'output':>17}{'job s':>8}{'Mpx/s':>8}{'memory MB':>11}{'runtime MB':>12}{'RMSE m':>9}"
-    )
+    print(f"{'model':10}{'device':>18}{'output':>17}{'job s':>8}{'Mpx/s':>8}", end="")
+    print(f"{'memory MB':>11}{'runtime MB':>12}{'RMSE m':>9}")
     peaks = []
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         known = speed.ground(asked.side, SCALE, Path(folder))

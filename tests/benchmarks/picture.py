@@ -1,4 +1,4 @@
-"""The comparison picture: four hillshades in the same light and on the same scale, whole and in detail. numpy, Pillow."""
+"""The comparison picture: hillshades in the same light and on the same scale, whole and in detail. numpy and Pillow."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 
 import machine  # noqa: F401  loads the package
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
 from neural_terrain.core import quality
 from neural_terrain.core.elevation import baseline_surface, kernels
-from PIL import Image, ImageDraw, ImageFont
 
 PANEL_PX = 512
 GAP_PX, EDGE_PX = 24, 48
@@ -22,9 +23,17 @@ LIGHTS = ((225.0, 0.14), (270.0, 0.22), (315.0, 0.42), (360.0, 0.22))
 LIGHT_HEIGHT_DEG = 42.0
 
 TINT = np.array(
-    [[118, 148, 116], [160, 178, 132], [205, 204, 158], [222, 200, 158], [205, 176, 142], [214, 200, 186], [244, 242, 240]],
+    [
+        [118, 148, 116],
+        [160, 178, 132],
+        [205, 204, 158],
+        [222, 200, 158],
+        [205, 176, 142],
+        [214, 200, 186],
+        [244, 242, 240],
+    ],
     dtype=np.float64,
-)  # fmt: skip
+)
 """Colours from the lowest to the highest ground."""
 
 

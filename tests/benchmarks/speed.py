@@ -1,8 +1,8 @@
 """How fast the job is and how much memory it takes, beside gdalwarp, from a file to a finished file.
 
-``python tests/benchmarks/speed.py [--sides 2048 4096]``; also the second half of ``make bench``. Every job runs in a fresh
-process: time from opening the input to the renamed output (loading Python and torch is told apart), peak memory above
-the loaded runtime. The ground is the shipped sample, mirrored until it is large enough, and its cell average.
+``python tests/benchmarks/speed.py [--sides 2048 4096]``; also the second half of ``make bench``. Every job runs in a
+fresh process: time from opening the input to the renamed output (loading Python and torch is told apart), and peak
+memory above the loaded runtime. The ground is the shipped sample, mirrored until it is large enough, and its average.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ import machine
 import numpy as np
 import rasterio
 import torch
+from rasterio.windows import Window as FileWindow
+
 from neural_terrain.core import quality, raster
 from neural_terrain.core.elevation import card, compute
 from neural_terrain.core.elevation.ebcf import Ebcf, EbcfSettings
 from neural_terrain.core.grid import Grid
 from neural_terrain.core.tiling import Window
-from rasterio.windows import Window as FileWindow
 
 SAMPLE = machine.ROOT / "resources" / "samples" / "big_tujunga_30m.tif"
 SIDES_PX = (2048, 4096)

@@ -12,7 +12,7 @@ from neural_terrain.tests.core import dems
 
 settings.register_profile("quiet", database=None, derandomize=True)
 settings.load_profile("quiet")
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

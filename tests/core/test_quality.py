@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from neural_terrain.core import quality
 from neural_terrain.core.elevation.degradation import area_weights
 

@@ -1,0 +1,42 @@
+"""The Processing provider: its id, its name, its icon and the explicit list of tools."""
+
+from __future__ import annotations
+
+from qgis.core import QgsProcessingProvider
+from qgis.PyQt.QtGui import QIcon
+
+from .algorithm import RESOURCES, tr
+from .enginereport import EngineReport
+from .setupengine import SetupEngine
+from .superresolve import SuperResolve
+
+ALGORITHMS = (SuperResolve, SetupEngine, EngineReport)
+
+
+class TerrainProvider(QgsProcessingProvider):
+    """All tools of Neural Terrain; complete even where no engine exists yet."""
+
+    def id(self) -> str:
+        return "neuralterrain"
+
+    def name(self) -> str:
+        return tr("Neural Terrain")
+
+    def longName(self) -> str:
+        return tr("Neural Terrain: finer elevation models")
+
+    def icon(self) -> QIcon:
+        return QIcon(self.svgIconPath())
+
+    def svgIconPath(self) -> str:
+        return str(RESOURCES / "icons" / "provider.svg")
+
+    def supportedOutputRasterLayerExtensions(self) -> list[str]:
+        return ["tif", "tiff"]
+
+    def supportsNonFileBasedOutput(self) -> bool:
+        return False
+
+    def loadAlgorithms(self) -> None:
+        for algorithm in ALGORITHMS:
+            self.addAlgorithm(algorithm())

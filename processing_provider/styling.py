@@ -1,0 +1,127 @@
+"""How result layers look: a relief for heights, red and blue for differences.
+
+QGIS calls a post-processor on the main thread after it has loaded a layer, but does not keep it alive: this module
+does. Imports the standard library and qgis only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from qgis.core import (
+    Qgis,
+    QgsColorRampShader,
+    QgsCoordinateReferenceSystem,
+    QgsHillshadeRenderer,
+    QgsMapLayer,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingLayerPostProcessorInterface,
+    QgsRasterDataProvider,
+    QgsRasterLayer,
+    QgsRasterShader,
+    QgsSingleBandPseudoColorRenderer,
+    QgsUnitTypes,
+)
+from qgis.PyQt.QtGui import QColor
+
+METRES_PER_DEGREE = 111_320.0
+SUN_AZIMUTH_DEG, SUN_ALTITUDE_DEG = 315.0, 45.0
+TINT = QColor(222, 184, 135)
+TINT_STRENGTH_PERCENT = 22
+SAMPLE_CELLS = 250_000
+
+DIVERGING = (
+    (-1.0, "#1b4f8f"),
+    (-0.6, "#4a90c4"),
+    (-0.25, "#b3d3e8"),
+    (0.0, "#f7f6f3"),
+    (0.25, "#f3c3ab"),
+    (0.6, "#d3624f"),
+    (1.0, "#8f1327"),
+)
+"""Blue over white to red; positions are shares of the largest difference shown."""
+
+_alive: deque[Styler] = deque(maxlen=256)
+
+
+class Styler(QgsProcessingLayerPostProcessorInterface):
+    """Gives a loaded result layer one of the styles ``relief`` and ``difference``."""
+
+    def __init__(self, style: str) -> None:
+        super().__init__()
+        self._style = {"relief": style_relief, "difference": style_difference}[style]
+
+    def postProcessLayer(
+        self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> None:
+        """Style the layer; QGIS calls this."""
+        if isinstance(layer, QgsRasterLayer) and layer.isValid():
+            self._style(layer)
+            layer.triggerRepaint()
+
+
+def styler(style: str) -> Styler:
+    """A post-processor that stays alive although QGIS holds no reference; make it on the main thread."""
+    made = Styler(style)
+    _alive.append(made)
+    return made
+
+
+def style_relief(layer: QgsRasterLayer) -> None:
+    """Show heights as a hillshade lit from the upper left, in a warm grey, smooth when zoomed in."""
+    renderer = QgsHillshadeRenderer(layer.dataProvider(), 1, SUN_AZIMUTH_DEG, SUN_ALTITUDE_DEG)
+    renderer.setZFactor(z_factor(layer))
+    layer.setRenderer(renderer)
+    tint = layer.hueSaturationFilter()
+    tint.setColorizeOn(True)
+    tint.setColorizeColor(TINT)
+    tint.setColorizeStrength(TINT_STRENGTH_PERCENT)
+    _smooth(layer)
+
+
+def style_difference(layer: QgsRasterLayer) -> None:
+    """Show differences in blue and red about a white zero; the ends are where 2 % of the cells lie beyond."""
+    low, high = layer.dataProvider().cumulativeCut(1, 0.01, 0.99, layer.extent(), SAMPLE_CELLS)
+    most = max(abs(low), abs(high))
+    most = most if math.isfinite(most) and most > 0 else _largest(layer)
+    function = QgsColorRampShader(-most, most)
+    items = [QgsColorRampShader.ColorRampItem(at * most, QColor(c), f"{at * most:+.3g}") for at, c in DIVERGING]
+    function.setColorRampItemList(items)
+    shader = QgsRasterShader(-most, most)
+    shader.setRasterShaderFunction(function)
+    renderer = QgsSingleBandPseudoColorRenderer(layer.dataProvider(), 1, shader)
+    renderer.setClassificationMin(-most)
+    renderer.setClassificationMax(most)
+    layer.setRenderer(renderer)
+    _smooth(layer)
+
+
+def z_factor(layer: QgsRasterLayer) -> float:
+    """Horizontal units of the layer's CRS per metre of height."""
+    crs: QgsCoordinateReferenceSystem = layer.crs()
+    if not crs.isValid():
+        return 1.0
+    if crs.isGeographic():
+        latitude_deg = min(abs(layer.extent().center().y()), 80.0)
+        return 1.0 / (METRES_PER_DEGREE * math.sqrt(math.cos(math.radians(latitude_deg))))
+    metre, _ = QgsUnitTypes.decodeDistanceUnit("meters")
+    factor = QgsUnitTypes.fromUnitToUnitFactor(metre, crs.mapUnits())
+    return factor if math.isfinite(factor) and factor > 0 else 1.0
+
+
+def _largest(layer: QgsRasterLayer) -> float:
+    stats = layer.dataProvider().bandStatistics(1, extent=layer.extent(), sampleSize=SAMPLE_CELLS)
+    most = max(abs(stats.minimumValue), abs(stats.maximumValue))
+    return most if math.isfinite(most) and most > 0 else 1.0
+
+
+def _smooth(layer: QgsRasterLayer) -> None:
+    """Interpolate heights before they are drawn: QGIS 3.22 shows seams where it resamples a finished hillshade."""
+    provider, methods = layer.dataProvider(), QgsRasterDataProvider.ResamplingMethod
+    layer.setResamplingStage(Qgis.RasterResamplingStage.Provider)
+    provider.enableProviderResampling(True)
+    provider.setZoomedInResamplingMethod(methods.Cubic)
+    provider.setZoomedOutResamplingMethod(methods.Bilinear)
+    provider.setMaxOversampling(2.0)
