@@ -165,7 +165,7 @@ class TerrainAlgorithm(QgsProcessingAlgorithm):
         """Run the job in the engine and return its result."""
         settings = self.settings(values)
         feedback.setProgressText(tr("Starting the engine"))
-        interpreter = engine.find_interpreter()
+        interpreter = engine.find_interpreter(cancelled=feedback.isCanceled)
         return engine.run_job(self.NAME, to_json(settings), Relay(feedback), feedback.isCanceled, interpreter)
 
     def _read(self, parameters: dict, context: QgsProcessingContext, destinations: bool) -> dict:

@@ -12,9 +12,8 @@ import json
 import os
 import queue
 import re
-import shlex
 import signal
-import subprocess  # nosec B404 - starting the engine is what this module is for
+import subprocess  # nosec B404 # starting the engine is what this module is for
 import sys
 import threading
 import time
@@ -25,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import Cancelled, TerrainError
+from . import stamps
+from .exits import explain_exit
 
 ROOT = Path(__file__).resolve().parent.parent
 """The plugin's folder."""
@@ -41,7 +42,6 @@ HOW_TO_GET = (
 )
 
 PROBE_LIMIT_S = 180.0
-FAILED_PROBE_LIFE_S = 120.0
 ASK_S, TERMINATE_S = 1.2, 0.3
 POLL_S = 0.05
 TAIL_LINES = 12
@@ -176,7 +176,7 @@ class _Child:
     def __init__(self, command: list[str], environment: dict[str, str] | None, with_stdin: bool, merged: bool) -> None:
         self._lines: queue.Queue[tuple[bool, str] | None] = queue.Queue()
         try:
-            self._process = subprocess.Popen(  # nosec B603 - a list of our own making, no shell
+            self._process = subprocess.Popen(  # nosec B603 # a list of our own making, no shell
                 command,
                 stdin=subprocess.PIPE if with_stdin else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -347,7 +347,7 @@ def candidates() -> list[tuple[str, Path]]:
     return named + ([("qgis", own)] if own else [])
 
 
-def find_interpreter(fresh: bool = False) -> Interpreter:
+def find_interpreter(fresh: bool = False, cancelled: IsCancelled = lambda: False) -> Interpreter:
     """First interpreter that can run the engine.
 
     Each candidate is probed in a child process once; the answer is kept until the interpreter, its packages or the
@@ -357,9 +357,13 @@ def find_interpreter(fresh: bool = False) -> Interpreter:
     ----------
     fresh
         Probe again, whatever is known.
+    cancelled
+        Asked while a probe runs.
 
     Raises
     ------
+    Cancelled
+        The user ended it.
     TerrainError
         Nothing works; the sentence says what was tried and how to get an engine.
 
@@ -368,7 +372,7 @@ def find_interpreter(fresh: bool = False) -> Interpreter:
     for origin, path in candidates():
         stamp = None if fresh else _read_stamp(path)
         if stamp is None or not stamp["ok"]:
-            stamp = _probe_and_keep(path)
+            stamp = _probe_and_keep(path, cancelled)
         if stamp["ok"]:
             return Interpreter(path, origin, stamp["report"], tuple(rejected))
         rejected.append(_rejection(origin, path, stamp["message"]))
@@ -402,11 +406,11 @@ def known_state(path: Path) -> str:
 
 def known_devices() -> list[str]:
     """Devices of the engine as far as a stamp tells them; never starts a process."""
-    stamps = [_read_stamp(path) for _, path in candidates()]
-    return next((list(s["report"].get("devices", [])) for s in stamps if s is not None and s["ok"]), [])
+    known = [_read_stamp(path) for _, path in candidates()]
+    return next((list(s["report"].get("devices", [])) for s in known if s is not None and s["ok"]), [])
 
 
-def probe(path: Path) -> dict:
+def probe(path: Path, cancelled: IsCancelled = lambda: False) -> dict:
     """Ask an interpreter in a child process what it has.
 
     Returns
@@ -423,7 +427,8 @@ def probe(path: Path) -> dict:
         raise TerrainError("there is no such file")
     lines: list[str] = []
     until_s = time.monotonic() + PROBE_LIMIT_S
-    code = stream(_command(path, "probe"), lines.append, lambda: time.monotonic() > until_s)
+    code = stream(_command(path, "probe"), lines.append, lambda: cancelled() or time.monotonic() > until_s)
+    _raise_if(cancelled)
     events = [event for event in map(_event, lines) if event]
     for event in events:
         if event["type"] == "result":
@@ -431,6 +436,8 @@ def probe(path: Path) -> dict:
     errors = [str(event.get("message")) for event in events if event["type"] == "error"]
     if errors:
         raise TerrainError(errors[-1].rstrip("."))
+    if time.monotonic() > until_s:
+        raise TerrainError(f"it did not answer within {PROBE_LIMIT_S:.0f} s")
     raise TerrainError(explain_exit(code, lines).rstrip("."))
 
 
@@ -438,13 +445,13 @@ def _command(path: Path, verb: str) -> list[str]:
     return [str(path), "-I", "-u", "-X", "utf8", str(ROOT / "core" / "__main__.py"), verb]
 
 
-def _probe_and_keep(path: Path) -> dict:
-    stamp: dict[str, Any] = {"key": _stamp_key(path), "time": time.time()}
+def _probe_and_keep(path: Path, cancelled: IsCancelled) -> dict:
+    stamp = stamps.begin(path, plugin_version())
     try:
-        stamp.update(ok=True, report=probe(path))
+        stamp.update(ok=True, report=probe(path, cancelled))
     except TerrainError as error:
         stamp.update(ok=False, message=str(error))
-    _write_stamp(path, stamp)
+    stamps.write(_stamp_file(), path, stamp)
     return stamp
 
 
@@ -472,47 +479,12 @@ def _user_setting() -> str:
     return str(QgsSettings().value(PYTHON_SETTING, "") or "")
 
 
-def _stamps_file() -> Path:
+def _stamp_file() -> Path:
     return home_folder() / "probes.json"
 
 
-def _stamp_key(path: Path) -> str:
-    """Changes when the interpreter, the packages beside it, or the plugin change."""
-    environment = path.parent.parent
-    watched = [path, environment / "pyvenv.cfg", environment / "Lib" / "site-packages"]
-    watched += sorted(environment.glob("lib/python3*/site-packages"))
-    times = [str(place.stat().st_mtime_ns) for place in watched if place.exists()]
-    return " ".join([plugin_version(), *times])
-
-
-def _read_stamps() -> dict:
-    try:
-        stamps = json.loads(_stamps_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return stamps if isinstance(stamps, dict) else {}
-
-
 def _read_stamp(path: Path) -> dict | None:
-    """What is known about ``path``; a failure is believed for two minutes only, since its cause may lie outside."""
-    stamp = _read_stamps().get(str(path))
-    if not isinstance(stamp, dict) or stamp.get("key") != _stamp_key(path):
-        return None
-    if stamp.get("ok"):
-        return stamp
-    young = 0 <= time.time() - stamp.get("time", 0) < FAILED_PROBE_LIFE_S
-    return stamp if young and "message" in stamp else None
-
-
-def _write_stamp(path: Path, stamp: dict) -> None:
-    stamps = {**_read_stamps(), str(path): stamp}
-    temporary = _stamps_file().with_suffix(f".{os.getpid()}")
-    try:
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(stamps), encoding="utf-8")
-        os.replace(temporary, _stamps_file())
-    except OSError:  # a read-only home: the next run probes again
-        return
+    return stamps.read(_stamp_file(), path, plugin_version())
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -548,7 +520,7 @@ def run_job(
         The job refused or failed, or the engine died; one or two sentences.
 
     """
-    interpreter = interpreter or find_interpreter()
+    interpreter = interpreter or find_interpreter(cancelled=cancelled)
     for sentence in interpreter.rejected:
         on_event({"type": "warning", "text": f"{sentence} {interpreter.path} is used instead."})
     return _Run(_command(interpreter.path, "engine"), on_event, cancelled).result_of(job, settings)
@@ -618,47 +590,6 @@ class _Run:
                     path.unlink()
 
 
-_EXITS = {
-    -9: "it was killed, most likely because the computer ran out of memory; give a smaller MEMORY",
-    137: "it was killed, most likely because the computer ran out of memory; give a smaller MEMORY",
-    -15: "it was told to end by another program",
-    143: "it was told to end by another program",
-    -11: "it crashed (segmentation fault), often a broken package; repair the engine in Set up engine...",
-    139: "it crashed (segmentation fault), often a broken package; repair the engine in Set up engine...",
-    -6: "it aborted, often a broken package; repair the engine in Set up engine...",
-    134: "it aborted, often a broken package; repair the engine in Set up engine...",
-    -7: "it crashed (bus error), often a full disk",
-    -4: "the processor lacks an instruction that a package needs (illegal instruction)",
-    0xC0000005: "it crashed (access violation), often a broken package or graphics driver; try DEVICE=cpu",
-    0xC0000017: "the computer ran out of memory; give a smaller MEMORY",
-    0xC0000135: "a DLL is missing; install the Microsoft Visual C++ runtime and repair the engine",
-    0xC0000142: "a DLL could not start; repair the engine in Set up engine...",
-    0xC000001D: "the processor lacks an instruction that a package needs (illegal instruction)",
-}
-
-
-def explain_exit(code: int | None, tail: list[str]) -> str:
-    """Sentence for an engine that ended without an answer.
-
-    Parameters
-    ----------
-    code
-        Exit code; negative is minus a signal's number, None an engine that did not end.
-    tail
-        The last lines it wrote, quoted in part.
-
-    """
-    if code is None:
-        reason = "it fell silent"
-    elif _WINDOWS or code > 255:
-        reason = _EXITS.get(code & 0xFFFFFFFF, f"exit code {code}")
-    else:
-        reason = _EXITS.get(code, f"exit code {code}")
-    said = [line.strip() for line in tail if line.strip()][-3:]
-    quoted = f" Its last words were: {' / '.join(said)}" if said else ""
-    return f"The engine ended without a result: {reason}.{quoted}"
-
-
 def _event(line: str) -> dict | None:
     """One JSON line of the protocol, or None for any other text."""
     if not line.startswith("{"):
@@ -668,8 +599,3 @@ def _event(line: str) -> dict | None:
     except ValueError:
         return None
     return event if isinstance(event, dict) and isinstance(event.get("type"), str) else None
-
-
-def command_line(command: list[str]) -> str:
-    """A command as one would type it, for logs."""
-    return subprocess.list2cmdline(command) if _WINDOWS else " ".join(map(shlex.quote, command))

@@ -49,7 +49,7 @@ class EngineReport(TerrainAlgorithm):
         feedback.setProgressText("Looking for an engine")
         told, reason = {}, ""
         try:
-            interpreter = engine.find_interpreter(fresh=True)
+            interpreter = engine.find_interpreter(fresh=True, cancelled=feedback.isCanceled)
             told = engine.run_job(self.NAME, {}, Relay(feedback), feedback.isCanceled, interpreter)
         except TerrainError as refusal:
             reason = str(refusal)

@@ -479,5 +479,3 @@ def _helped(definition: Definition, text: str, advanced: bool = False) -> Defini
     if advanced:
         definition.setFlags(definition.flags() | Definition.Flag.FlagAdvanced)
     return definition
-
-

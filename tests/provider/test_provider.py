@@ -1,0 +1,142 @@
+"""The provider as QGIS sees it: light to load, complete without an engine, every tool explained."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+NAMES = {
+    "superresolve": "INPUT BAND SCALE CELL_SIZE GRID EXTENT MODEL VOIDS SAMPLING Z_UNIT DEVICE MEMORY COMPRESSION "
+    "OPTIONS NODATA OUTPUT DIFFERENCE",
+    "enginereport": "OUTPUT",
+}
+NUMBERS = {"ROWS", "COLUMNS", "TILES", "SECONDS", "VALID_SHARE", "DEVICE_USED"}
+
+DESCRIBE = """
+from qgis.core import QgsApplication
+provider = QgsApplication.processingRegistry().providerById("neuralterrain")
+tools = {}
+for tool in provider.algorithms():
+    tools[tool.name()] = {
+        "label": tool.displayName(), "group": tool.group(), "tags": tool.tags(), "help": tool.shortHelpString(),
+        "summary": tool.shortDescription(), "url": tool.helpUrl(), "icon": tool.icon().isNull(),
+        "svg": tool.svgIconPath(), "can": tool.canExecute(),
+        "background": not (tool.flags() & tool.Flag.FlagNoThreading),
+        "parameters": {d.name(): d.help() for d in tool.parameterDefinitions()},
+        "advanced": [d.name() for d in tool.parameterDefinitions() if d.flags() & d.Flag.FlagAdvanced],
+        "outputs": [d.name() for d in tool.outputDefinitions()],
+        "run": "run" in vars(type(tool)), "new": tool.create() is not tool,
+    }
+"""
+
+
+LOAD = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import neural_terrain
+neural_terrain.classFactory(None)
+heavy = {"torch", "dask", "rasterio", "numpy", "xarray", "shapely", "pyproj", "processing"}
+print(sorted(heavy & set(sys.modules)))
+"""
+
+
+def test_loading_the_plugin_imports_nothing_heavy(qgis_environment):
+    command = [sys.executable, "-c", LOAD, qgis_environment["QGIS_PLUGINPATH"]]
+    run = subprocess.run(command, env=qgis_environment, capture_output=True, text=True, check=False)
+    assert run.stdout.strip() == "[]", run.stderr
+
+
+def test_qgis_never_has_the_engines_packages(in_qgis, dem):
+    told = in_qgis(f"""
+        import sys
+        import processing
+        values = {{"INPUT": {str(dem)!r}, "SCALE": 2, "MODEL": "baseline", "OUTPUT": "TEMPORARY_OUTPUT"}}
+        processing.run("neuralterrain:superresolve", values)
+        answer(sorted({{"torch", "dask", "rasterio", "xarray", "pyproj"}} & set(sys.modules)))
+    """)
+    assert told == []
+
+
+def test_the_toolbox_is_complete_and_explained_without_an_engine(in_qgis):
+    tools = in_qgis(DESCRIBE + "answer(tools)", NEURAL_TERRAIN_PYTHON=None)
+    assert set(tools) == {"superresolve", "setupengine", "enginereport"}
+    for name, tool in tools.items():
+        assert tool["label"] and tool["group"] and len(tool["tags"]) > 3 and tool["summary"].endswith(".")
+        assert "<p>" in tool["help"] and "<h3>" in tool["help"] and tool["url"].endswith(f"{name}.md")
+        assert not tool["icon"] and tool["svg"].endswith(f"{name}.svg")
+        assert all(text.endswith(".") for text in tool["parameters"].values()), name
+        assert tool["background"] and tool["new"] and not tool["run"]
+
+
+def test_names_are_those_that_people_save_in_models(in_qgis):
+    tools = in_qgis(DESCRIBE + "answer(tools)")
+    for name, parameters in NAMES.items():
+        assert list(tools[name]["parameters"]) == parameters.split()
+    assert set(tools["superresolve"]["outputs"]) == NUMBERS | {"OUTPUT", "DIFFERENCE"}
+    assert "SCALE" not in tools["superresolve"]["advanced"] and "MEMORY" in tools["superresolve"]["advanced"]
+
+
+def test_every_parameter_is_a_setting_of_the_job(in_qgis):
+    told = in_qgis("""
+        import dataclasses
+        from neural_terrain.core.jobs import superresolve as job
+        from neural_terrain.processing_provider.parameters import Call
+        from neural_terrain.processing_provider.superresolve import SuperResolve
+        from qgis.core import QgsProcessingContext
+        tool = SuperResolve().create()
+        call = Call(tool, {"OUTPUT": "x.tif"}, QgsProcessingContext())
+        read = {}
+        for parameter in tool.PARAMETERS:
+            read.update(parameter.read(call))
+        defaults = {f.name: f.default for f in dataclasses.fields(job.Settings) if f.default is not dataclasses.MISSING}
+        differing = [n for n, v in defaults.items() if n in read and read[n] != v]
+        answer([sorted(read), sorted(f.name for f in dataclasses.fields(job.Settings)), differing])
+    """)
+    assert set(told[0]) <= set(told[1])
+    # Layer values come with a layer; the scale of the dialog is stated, that of the settings may be empty.
+    assert set(told[1]) - set(told[0]) <= {"crs", "no_data"}
+    assert told[2] == ["scale"]
+
+
+def test_the_toolbox_knows_a_missing_engine_after_the_first_look(in_qgis, tmp_path):
+    told = in_qgis(
+        """
+        from neural_terrain.core.errors import TerrainError
+        from neural_terrain.processing_provider import engine
+        from qgis.core import QgsApplication
+        registry = QgsApplication.processingRegistry()
+        tools = [registry.algorithmById(f"neuralterrain:{n}") for n in ("superresolve", "setupengine", "enginereport")]
+        before = [tool.canExecute() for tool in tools]
+        try:
+            engine.find_interpreter()
+        except TerrainError:
+            answer([before, [tool.canExecute() for tool in tools]])
+        """,
+        NEURAL_TERRAIN_PYTHON=None,
+        NEURAL_TERRAIN_HOME=str(tmp_path / "home"),
+    )
+    assert told[0] == [[True, ""]] * 3
+    assert told[1][1:] == [[True, ""]] * 2
+    assert told[1][0][0] is False and "Set up engine..." in told[1][0][1]
+
+
+def test_the_last_instance_taken_away_leaves_no_provider(in_qgis):
+    told = in_qgis("""
+        from qgis.core import QgsApplication
+        registry = QgsApplication.processingRegistry()
+        there = registry.providerById("neuralterrain") is not None
+        plugin.unload()
+        gone = registry.providerById("neuralterrain") is None
+        plugin.initProcessing()
+        registry.providerById("neuralterrain").refreshAlgorithms()
+        answer([there, gone, len(registry.providerById("neuralterrain").algorithms())])
+    """)
+    assert told == [True, True, 3]
+
+
+def test_help_of_qgis_process_names_every_parameter(qgis_process):
+    run = qgis_process("help", "neuralterrain:superresolve")
+    assert run.returncode == 0
+    for name in NAMES["superresolve"].split():
+        assert f"\n{name}: " in run.stdout
+    assert "1 to 16" in run.stdout
