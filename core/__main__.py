@@ -19,9 +19,7 @@ def load_root() -> None:
     if PACKAGE in sys.modules:
         return
     root = Path(__file__).resolve().parent.parent
-    spec = importlib.util.spec_from_file_location(
-        PACKAGE, root / "__init__.py", submodule_search_locations=[str(root)]
-    )
+    spec = importlib.util.spec_from_file_location(PACKAGE, root / "__init__.py", submodule_search_locations=[str(root)])
     if spec is None or spec.loader is None:
         raise ImportError(f"The plugin folder {root} has no __init__.py.")
     module = importlib.util.module_from_spec(spec)

@@ -161,9 +161,7 @@ def transform_bounds(bounds: Bounds, source_crs: str, target_crs: str) -> Bounds
             f"The extent {_text(bounds)} cannot be put into {crs_name(target_crs)}; give it in the DEM's CRS."
         ) from error
     if not all(map(math.isfinite, (west, south, east, north))):
-        raise TerrainError(
-            f"The extent {_text(bounds)} lies outside {crs_name(target_crs)}; give it in the DEM's CRS."
-        )
+        raise TerrainError(f"The extent {_text(bounds)} lies outside {crs_name(target_crs)}; give it in the DEM's CRS.")
     return west, south, east, north
 
 

@@ -65,7 +65,7 @@ def averaged(region: Region, factor: int) -> Region:
     return Region(
         f"coarse{factor}_{region.name}",
         blocks(region.heights).mean((1, 3)),
-        blocks(region.valid).all((1, 3)),
+        np.asarray(blocks(region.valid).all((1, 3))),
         region.cell_width_m * factor,
         region.cell_height_m * factor,
     )

@@ -101,7 +101,9 @@ class Source:
         try:
             self._file = _open(path)
         except RasterioError as error:
-            raise TerrainError(f"The raster {path} cannot be opened ({error}); choose a raster that GDAL reads.") from error
+            raise TerrainError(
+                f"The raster {path} cannot be opened ({error}); choose a raster that GDAL reads."
+            ) from error
         self._place = _placement(self._file)
         self._check()
         self.grid = self._read_grid()
@@ -221,7 +223,9 @@ class Source:
         file, place = self._file, self._place
         crs = self.reading.crs or (file.crs.to_wkt() if file.crs else "")
         top = max(place.f, place.f + place.e * file.height)
-        return Grid(file.height, file.width, place.c, top, place.a, abs(place.e), grids.crs_of(crs).to_wkt() if crs else "")
+        return Grid(
+            file.height, file.width, place.c, top, place.a, abs(place.e), grids.crs_of(crs).to_wkt() if crs else ""
+        )
 
     def _stated_unit(self) -> str | None:
         return unit_of(self._file.units[self.reading.band - 1]) or grids.vertical_unit(self.grid.crs)

@@ -234,7 +234,9 @@ def _say_what_matters(work: Work, progress: Progress) -> None:
     """Warnings about the result, each once, and what the run will do."""
     source, model, target = work.source, work.model, work.plan.target
     if not source.grid.crs:
-        progress.warn("The DEM has no CRS; its horizontal unit is taken as metres. Assign one with 'Assign projection'.")
+        progress.warn(
+            "The DEM has no CRS; its horizontal unit is taken as metres. Assign one with 'Assign projection'."
+        )
     if not source.unit_known:
         progress.info("Neither the band nor the CRS names a vertical unit; heights are taken as metres.")
     cell_m = float(np.sqrt(np.median(work.cell_m[0]) * np.median(work.cell_m[1])))
@@ -247,10 +249,10 @@ def _say_what_matters(work: Work, progress: Progress) -> None:
     scale = max(target.rows.scale, target.cols.scale)
     if scale > model.card.scale[1] + 1e-9:
         progress.warn(
-            f"Scale {scale:.3g} is beyond what model {model.card.name} was trained for (up to {model.card.scale[1]:g}); "
-            "the result is smoother than real ground."
+            f"Scale {scale:.3g} is beyond what model {model.card.name} was trained for (up to "
+            f"{model.card.scale[1]:g}); the result is smoother than real ground."
         )
     progress.info(
-        f"Model {model.card.name} {model.card.version} on {model.compute}: {target.grid.cols} x {target.grid.rows} cells "
-        f"in {len(work.plan)} tiles, about {work.plan.peak_bytes / 2**20:.0f} MB for tiles."
+        f"Model {model.card.name} {model.card.version} on {model.compute}: {target.grid.cols} x {target.grid.rows} "
+        f"cells in {len(work.plan)} tiles, about {work.plan.peak_bytes / 2**20:.0f} MB for tiles."
     )

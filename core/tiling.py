@@ -136,7 +136,9 @@ def plan(target: Target, halo_px: int, cost: Cost, budget_bytes: float) -> Plan:
     )
 
 
-def with_tiles(target: Target, halo_px: int, cost: Cost, tile_px: int, read_shape: tuple[int, int] | None = None) -> Plan:
+def with_tiles(
+    target: Target, halo_px: int, cost: Cost, tile_px: int, read_shape: tuple[int, int] | None = None
+) -> Plan:
     """A plan with tiles of a given side, and optionally with larger read windows than it needs."""
     needed = _side(target.rows, tile_px, halo_px), _side(target.cols, tile_px, halo_px)
     shape = needed if read_shape is None else read_shape

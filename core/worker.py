@@ -137,9 +137,7 @@ def _run_request(request: str, progress: Progress) -> dict:
         values = json.loads(request)
         name, settings = values["job"], values["settings"]
     except (ValueError, KeyError, TypeError) as error:
-        raise TerrainError(
-            'The engine was not given a job; send one line {"job": NAME, "settings": {...}}.'
-        ) from error
+        raise TerrainError('The engine was not given a job; send one line {"job": NAME, "settings": {...}}.') from error
     module = _job(name)
     result: dict = module.run(job_settings.from_json(module.Settings, settings), progress)
     return result
@@ -166,7 +164,9 @@ def _explain(error: Exception) -> dict:
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text.lower():
         kind = "MemoryError"
-        message = "The engine ran out of memory; give a smaller Memory value, a smaller extent, or close other programs."
+        message = (
+            "The engine ran out of memory; give a smaller Memory value, a smaller extent, or close other programs."
+        )
     elif isinstance(error, ImportError):
         kind, message = "ImportError", f"The engine lacks a package ({error}); repair it with 'Set up engine'."
     else:

@@ -1,0 +1,1 @@
+"""Continuous elevation models: cards, surfaces, networks, training. Importing the package itself is light."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from .kernels import Taps, cell_average_of_cubic, cell_taps, point_taps
+from .kernels import Floats, Taps, cell_average_of_cubic, cell_taps, point_taps
 
 STEPS = 4
 """Back-projections; after four the coarse cell averages are kept to about 1 % of their former error."""
@@ -41,7 +41,7 @@ def prepare(heights: torch.Tensor, point_sampled: bool) -> torch.Tensor:
     return total
 
 
-def taps(positions, width: float, point_sampled: bool) -> Taps:
+def taps(positions: Floats, width: float, point_sampled: bool) -> Taps:
     """Taps on prepared heights: the surface at points, or averaged over fine cells of ``width`` coarse cells."""
     return point_taps(positions) if point_sampled else cell_taps(positions, width)
 

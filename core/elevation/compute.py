@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -74,8 +75,7 @@ def memory_bytes() -> int:
         return 4 * 2**30
     for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
-            with open(limit, encoding="ascii") as file:
-                total = min(total, int(file.read()))
+            total = min(total, int(Path(limit).read_text(encoding="ascii")))
         except (OSError, ValueError):
             continue
     return total

@@ -104,9 +104,7 @@ def draw_pair(region: Region, settings: Degradations, shape: PairShape, rng: np.
     if window is None:
         return None
     fine, cell_height_m, cell_width_m = window
-    relief_factor = np.exp(
-        rng.uniform(np.log(settings.relief_factor_min), np.log(settings.relief_factor_max))
-    )
+    relief_factor = np.exp(rng.uniform(np.log(settings.relief_factor_min), np.log(settings.relief_factor_max)))
     fine = (fine - fine.mean()) * (relief_factor if rng.random() < 0.5 else 1.0)
     coarse, point_sampled = _degrade(fine, shape.coarse_px, (row_scale, col_scale), settings, rng)
     rows, row_index = _draw_positions(fine.shape[0], row_scale, shape, rng)
@@ -182,7 +180,7 @@ def _draw_positions(
     last = min(int((shape.coarse_px - shape.margin_px) * scale), fine_px) - 1
     start = np.sort(rng.integers(first, last, size=shape.queries // 2))
     index = np.stack([start, start + 1], axis=1).ravel()
-    return (index + 0.5) / scale, index
+    return (index.astype(np.float64) + 0.5) / scale, index
 
 
 def _draw_valid(coarse_px: int, settings: Degradations, rng: np.random.Generator) -> Bools:

@@ -54,8 +54,8 @@ class Ebcf(nn.Module):
         self.from_size = nn.Linear(2, width, bias=False)
         self.hidden = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(settings.hidden_layers - 1))
         self.bias = nn.Conv2d(width, 1, 1)
-        nn.init.zeros_(self.bias.weight)
-        nn.init.zeros_(self.bias.bias)
+        for start in self.bias.parameters():
+            nn.init.zeros_(start)
 
     def encode(self, features: torch.Tensor, pad: int = 0) -> torch.Tensor:
         """Latent codes of every coarse cell.
@@ -128,6 +128,11 @@ def encode_positions(positions: Floats, settings: EbcfSettings) -> torch.Tensor:
     unit = 1.0 if settings.anchor == "nearest" else np.pi
     angles = inside[:, None] * (unit * 2.0 ** np.arange(settings.frequencies))
     return torch.from_numpy(np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(np.float32))
+
+
+def channels_last(network: Ebcf) -> Ebcf:
+    """The network with its weights laid out as the fast kernels of all devices want them."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _inner(larger: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

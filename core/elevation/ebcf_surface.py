@@ -16,7 +16,7 @@ from . import baseline, normaliser
 from .baseline_surface import lattice
 from .card import Card
 from .compute import Compute
-from .ebcf import Ebcf, EbcfSettings
+from .ebcf import Ebcf, EbcfSettings, channels_last
 from .kernels import Floats, Queries, point_taps
 from .surface import CoarseHeights
 
@@ -61,7 +61,7 @@ class EbcfSurface:
         self.bytes_per_coarse = 7.0 * settings.channels * compute.torch_dtype.itemsize + 200.0
         network = Ebcf(settings)
         network.load_state_dict(load_file(card.weights_path()))
-        network = network.to(device=compute.device, dtype=compute.torch_dtype).to(memory_format=torch.channels_last)
+        network = channels_last(network.to(device=compute.device, dtype=compute.torch_dtype))
         self._network = network.eval().requires_grad_(requires_grad=False)
 
     @torch.inference_mode()
@@ -93,9 +93,7 @@ class EbcfSurface:
             baseline.taps(queries.rows, queries.row_size, latent.point_sampled),
             baseline.taps(queries.cols, queries.col_size, latent.point_sampled),
         )
-        scale_m = lattice(
-            latent.scale_m, point_taps(queries.rows, "bspline"), point_taps(queries.cols, "bspline")
-        )
+        scale_m = lattice(latent.scale_m, point_taps(queries.rows, "bspline"), point_taps(queries.cols, "bspline"))
         return base.addcmul_(scale_m, self._bias(latent, queries).double()).numpy()
 
     def _bias(self, latent: Latent, queries: Queries) -> torch.Tensor:

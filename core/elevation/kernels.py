@@ -43,7 +43,9 @@ class Taps:
         shape[axis] = -1
         total = None
         for k in range(self.index.shape[1]):
-            picked = values.index_select(axis, torch.from_numpy(np.ascontiguousarray(self.index[:, k])).to(values.device))
+            picked = values.index_select(
+                axis, torch.from_numpy(np.ascontiguousarray(self.index[:, k])).to(values.device)
+            )
             weight = torch.from_numpy(self.weight[:, k]).to(values).reshape(shape)
             total = picked.mul_(weight) if total is None else total.addcmul_(picked, weight)
         if total is None:
@@ -116,5 +118,5 @@ def nearest_taps(positions: Floats) -> Taps:
 
 
 def cell_average_of_cubic() -> Floats:
-    """Weights of the five cells around a cell in the average of the cubic interpolant over that cell, shape ``(5,)``."""
+    """Weights of the five nearest cells in the average of the cubic interpolant over a cell, shape ``(5,)``."""
     return cell_taps(np.array([2.5]), 1.0).weight[0]

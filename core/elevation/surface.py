@@ -6,6 +6,7 @@ A surface sees arrays and positions; it knows neither windows nor files. Heights
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -77,11 +78,10 @@ def load(card: Card, compute: Compute) -> Surface:
     from .baseline_surface import BaselineSurface
     from .ebcf_surface import EbcfSurface
 
-    families = {"baseline": BaselineSurface, "ebcf": EbcfSurface}
+    families: dict[str, Callable[[Card, Compute], Surface]] = {"baseline": BaselineSurface, "ebcf": EbcfSurface}
     if card.family not in families:
         raise TerrainError(
             f"Model {card.name} is of family {card.family!r}, which this version cannot run; "
             f"it runs {', '.join(families)}. Update Neural Terrain."
         )
-    surface: Surface = families[card.family](card, compute)
-    return surface
+    return families[card.family](card, compute)

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from . import baseline, normaliser
 from .degradation import Degradations, Pair, PairShape, Region, draw_pair
-from .ebcf import Ebcf, EbcfSettings
+from .ebcf import Ebcf, EbcfSettings, channels_last
 from .kernels import Queries, Taps, nearest_taps, point_taps
 
 CHECKPOINT = "checkpoint.pt"
@@ -84,7 +84,9 @@ def collate(pairs: Sequence[Pair], anchor: str = "cubic") -> Batch:
     normal = normaliser.normalise(heights, valid, (cell_m[0], cell_m[1]), points)
     anchors, scales = [], []
     for pair, z, scale in zip(pairs, heights, normal.scale_m, strict=True):
-        anchors.append(_at(_anchor_taps(pair, anchor), z if anchor == "nearest" else baseline.prepare(z, pair.point_sampled)))
+        anchors.append(
+            _at(_anchor_taps(pair, anchor), z if anchor == "nearest" else baseline.prepare(z, pair.point_sampled))
+        )
         scales.append(_at((point_taps(pair.rows, "bspline"), point_taps(pair.cols, "bspline")), scale))
     scale_m = torch.stack(scales).clamp_min(0.02)
     truth = torch.stack([torch.from_numpy(p.truth) for p in pairs])
@@ -116,7 +118,7 @@ class Training:
     def __init__(self, recipe: Recipe, regions: Sequence[Region], folder: Path) -> None:
         self.recipe, self.folder, self.step = recipe, folder, 0
         torch.manual_seed(recipe.seed)
-        self.network = Ebcf(recipe.network).to(memory_format=torch.channels_last)
+        self.network = channels_last(Ebcf(recipe.network))
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=recipe.learning_rate, weight_decay=1e-4)
         self.learn = [r for r in regions if r.name not in recipe.validation]
@@ -143,10 +145,17 @@ class Training:
         ratios = {}
         plain = Degradations(point_share=0, gaussian_share=0, noise_share=0, rounding_share=0, void_share=0)
         for scale in (2.0, 4.0, 8.0):
-            fixed = Degradations(**{
-                **asdict(plain), "scale_min": scale, "scale_max": scale, "integer_scale_share": 0,
-                "unequal_scale_share": 0, "relief_factor_min": 1, "relief_factor_max": 1,
-            })
+            fixed = Degradations(
+                **{
+                    **asdict(plain),
+                    "scale_min": scale,
+                    "scale_max": scale,
+                    "integer_scale_share": 0,
+                    "unequal_scale_share": 0,
+                    "relief_factor_min": 1,
+                    "relief_factor_max": 1,
+                }
+            )
             rng = np.random.default_rng(7)
             log_ratio = []
             for region in self.judge:
@@ -158,7 +167,7 @@ class Training:
 
     def averaged(self) -> Ebcf:
         """A network with the averaged weights."""
-        network = Ebcf(self.recipe.network).to(memory_format=torch.channels_last)
+        network = channels_last(Ebcf(self.recipe.network))
         network.load_state_dict(self.average)
         return network.eval()
 
@@ -190,7 +199,9 @@ class Training:
 
     def _save(self) -> None:
         state = {
-            "step": self.step, "network": self.network.state_dict(), "average": self.average,
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "average": self.average,
             "optimiser": self.optimiser.state_dict(),
         }
         fresh = self.folder / (CHECKPOINT + ".part")

@@ -108,9 +108,7 @@ class Settings:
         if self.cell_size is not None:
             require_number("Cell size", self.cell_size, 1e-12, 1e9)
         if self.extent is not None and not (self.extent[0] < self.extent[2] and self.extent[1] < self.extent[3]):
-            raise TerrainError(
-                f"The extent {self.extent} is empty; west must be below east and south below north."
-            )
+            raise TerrainError(f"The extent {self.extent} is empty; west must be below east and south below north.")
 
     @staticmethod
     def _check_scale(scale: float) -> None:

@@ -71,7 +71,7 @@ def test_another_raster_gives_its_edges_whatever_its_offset() -> None:
         (lambda: grid.transform_bounds((0, 0, 1, 1), "EPSG:9999999", "EPSG:4326"), "cannot be read"),
     ],
 )
-def test_refusals_name_the_way_out(call, says: str) -> None:  # noqa: ANN001
+def test_refusals_name_the_way_out(call, says: str) -> None:
     with pytest.raises(TerrainError, match=says) as caught:
         call()
     assert str(caught.value).endswith(".")

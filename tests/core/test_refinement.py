@@ -267,7 +267,7 @@ def test_the_baseline_reproduces_a_plane(tmp_path: Path, out: str) -> None:
 
 
 @pytest.mark.parametrize("turn", [np.fliplr, np.flipud, np.rot90, np.transpose])
-def test_the_baseline_has_no_preferred_direction(tmp_path: Path, turn) -> None:  # noqa: ANN001
+def test_the_baseline_has_no_preferred_direction(tmp_path: Path, turn) -> None:
     heights = surfaces.fractal((41, 33), 2)
     results = []
     for i, values in enumerate((heights, turn(heights))):
