@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.fill import fillnodata
@@ -47,6 +48,12 @@ HALF_UP = 0.5 + 1e-6
 
 DEFAULT_NODATA = -9999.0
 CACHE_MB = 64
+
+RESERVED = ("driver", "dtype", "count", "height", "width", "transform", "nodata", "crs", "gcps", "rpcs", "sharing")
+"""Names that rasterio would take for properties of the raster itself."""
+
+GDAL_ERRORS = (RasterioError, CPLE_BaseError, OSError)
+"""What rasterio raises; closing a file lets GDAL's own errors through."""
 
 _unfinished: set[Path] = set()
 
@@ -207,7 +214,7 @@ class Source:
     def _check(self) -> None:
         count, band = self._file.count, self.reading.band
         if not 1 <= band <= count:
-            raise TerrainError(f"The raster {self.path} has {count} bands; band {band} was asked for.")
+            raise TerrainError(f"The raster {self.path} has {count} band{"s" if count > 1 else ""}; band {band} was asked for.")
         kind = np.dtype(self._file.dtypes[band - 1]).kind
         if kind not in "iuf":
             raise TerrainError(
@@ -260,8 +267,11 @@ class Sink:
         _remove_stale_parts(self.path)
         _unfinished.add(self._part)
         try:
-            self._file = rasterio.open(self._part, "w", **self._profile())
-        except RasterioError as error:
+            self._file = _open(self._part, "w", **self._profile())
+        except TerrainError:
+            self.discard()
+            raise
+        except GDAL_ERRORS as error:
             self.discard()
             raise TerrainError(f"The output {path} cannot be made ({error}); check folder and options.") from error
         self._describe()
@@ -277,7 +287,7 @@ class Sink:
         place = FileWindow(window.col, window.row, window.cols, window.rows)
         try:
             self._file.write(values, 1, window=place)
-        except (RasterioError, OSError) as error:
+        except GDAL_ERRORS as error:
             raise TerrainError(self._write_failed(error)) from error
 
     def commit(self) -> None:
@@ -286,7 +296,8 @@ class Sink:
         try:
             self._file.close()
             _flush_to_disk(self._part)
-        except (RasterioError, OSError) as error:
+            self._refuse_missing_blocks()
+        except GDAL_ERRORS as error:
             self.discard()
             raise TerrainError(self._write_failed(error)) from error
         try:
@@ -300,10 +311,22 @@ class Sink:
     def discard(self) -> None:
         """Drop the unfinished file; whatever stood under the output's name is untouched."""
         if hasattr(self, "_file") and not self._file.closed:
-            with contextlib.suppress(RasterioError, OSError):
+            with contextlib.suppress(*GDAL_ERRORS):
                 self._file.close()
         _remove(self._part)
         _unfinished.discard(self._part)
+
+    def _refuse_missing_blocks(self) -> None:
+        """See that every block is in the file: GDAL's writing threads keep a full disk or a failed codec to themselves."""
+        size = self._part.stat().st_size
+        sparse = any(option.upper().startswith("SPARSE_OK=") for option in self.writing.options)
+        with _open(self._part) as file:
+            for (row, col), _ in file.block_windows(1):
+                offset, length = (
+                    file.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=1) for what in ("OFFSET", "SIZE")
+                )
+                if (offset is None and not sparse) or (offset is not None and int(offset) + int(length) > size):
+                    raise OSError(f"block {row}, {col} is missing from the file")
 
     def _profile(self) -> dict[str, Any]:
         grid, compression = self.grid, self.writing.compression
@@ -321,7 +344,11 @@ class Sink:
             "LERC": {"compress": "LERC", "max_z_error": 1 / ROUNDING},
             "NONE": {},
         }[compression]
-        return profile | {k.lower(): v for k, _, v in (o.partition("=") for o in self.writing.options)}
+        options = {k.lower(): v for k, _, v in (o.partition("=") for o in self.writing.options)}
+        for name in options:
+            if name in RESERVED:
+                raise TerrainError(f"{name.upper()} is no creation option of a GeoTIFF; remove it from the options.")
+        return profile | options
 
     def _describe(self) -> None:
         self._file.set_band_description(1, self.writing.description)
@@ -410,11 +437,11 @@ def fill_voids(heights: Floats, valid: Bools) -> tuple[Floats, Bools]:
     return np.where(valid, heights, np.where(known, filled.astype(np.float64), 0.0)), known
 
 
-def _open(path: str) -> Any:
-    """Open for reading; a raster without any placement is told from :func:`_placement`, not by a Python warning."""
+def _open(path: str | Path, mode: str = "r", **profile: Any) -> Any:
+    """Open a raster; one without any placement is told from :func:`_placement`, not by a Python warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(path)
+        return rasterio.open(path, mode, **profile)
 
 
 def _placement(file: Any) -> Affine:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from .kernels import Floats, Taps, cell_average_of_cubic, cell_taps, point_taps
 
 STEPS = 4
-"""Back-projections; after four the coarse cell averages are kept to about 1 % of their former error."""
+"""Back-projections; after four, cell averages miss the input by about 3 % of what plain interpolation does."""
 
 RADIUS_PX = 2 * STEPS + 2
 """Coarse cells around a position that its height can depend on."""

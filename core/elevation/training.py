@@ -130,13 +130,13 @@ class Training:
 
     def run(self, report: Callable[[dict], None], every: int = 500) -> None:
         """Train up to ``recipe.steps``; ``report`` receives a row of figures each ``every`` steps."""
-        started, total = time.monotonic(), 0.0
+        started, losses = time.monotonic(), []
         while self.step < self.recipe.steps:
-            total += self._advance()
+            losses.append(self._advance())
             if self.step % every == 0 or self.step == self.recipe.steps:
-                row = {"step": self.step, "loss": total / every, "seconds": time.monotonic() - started}
+                row = {"step": self.step, "loss": float(np.mean(losses)), "seconds": time.monotonic() - started}
                 report({**row, "rate": self.recipe.rate(self.step), **self.validate()})
-                total = 0.0
+                losses.clear()
                 self._save()
 
     def validate(self, pairs: int = 24) -> dict[str, float]:

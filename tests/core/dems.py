@@ -78,5 +78,3 @@ class Heard(CallbackProgress):
     def texts(self, kind: str) -> list[str]:
         """Texts of the events of a type."""
         return [e["text"] for e in self.events if e["type"] == kind]
-
-

@@ -1,0 +1,81 @@
+"""Model cards: found by name or folder, complete, and true to their weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from neural_terrain.core.elevation import card, compute
+from neural_terrain.core.errors import TerrainError
+
+
+def test_the_shipped_models_are_complete() -> None:
+    cards = card.installed()
+    assert set(cards) >= {"baseline", "ebcf"}
+    for found in cards.values():
+        assert found.summary
+        assert found.licence
+        assert found.beware
+        assert not found.weights or found.weights_path().stat().st_size == found.weights["bytes"]
+
+
+def test_the_default_model_says_what_it_learned_from_and_what_it_was_measured_at() -> None:
+    found = card.find("")
+    assert found.name == card.DEFAULT_MODEL
+    assert all({"name", "licence", "credit"} <= set(source) for source in found.training["data"])
+    assert {row["scale"] for row in found.results} >= {2.0, 3.7, 4.0, 8.0}
+    assert all(row["rmse_m"] < row["bicubic_rmse_m"] for row in found.results)
+
+
+def test_further_folders_are_searched(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(card.FOLDERS_VARIABLE, str(Path(tiny).parent))
+    assert card.find("tiny").folder == Path(tiny)
+    assert card.find(tiny).name == "tiny"
+
+
+def test_an_unknown_model_is_refused_with_the_list() -> None:
+    with pytest.raises(TerrainError, match=r"no model 'bold'; installed are baseline, ebcf"):
+        card.find("bold")
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda f: (f / "card.json").unlink(), "no model"),
+        (lambda f: (f / "card.json").write_text("{", encoding="utf-8"), "damaged"),
+        (lambda f: (f / "card.json").write_text('{"name": "x"}', encoding="utf-8"), "damaged"),
+        (lambda f: (f / "weights.safetensors").write_bytes(b"other"), "not the one on the model card"),
+        (lambda f: (f / "weights.safetensors").unlink(), "no weights file"),
+    ],
+)
+def test_a_damaged_model_is_one_sentence(tiny: str, tmp_path: Path, damage, says: str) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("card.json", "weights.safetensors"):
+        (folder / name).write_bytes((Path(tiny) / name).read_bytes())
+    damage(folder)
+    with pytest.raises(TerrainError, match=says):
+        card.find(str(folder)).weights_path()
+
+
+def test_hashes_are_not_taken_for_secrets() -> None:
+    for path in card.SHIPPED.glob("*/card.json"):
+        weights = json.loads(path.read_text(encoding="utf-8")).get("weights", {})
+        assert all(len(group) == 8 for group in weights.get("sha256", "").split())
+
+
+@pytest.mark.parametrize("asked", ["cuda", "cuda:7"])
+def test_a_device_that_is_not_there_is_refused(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute.torch.cuda, "is_available", lambda: False)
+    with pytest.raises(TerrainError, match="finds no CUDA device; choose auto or cpu"):
+        compute.choose(asked)
+
+
+def test_auto_is_the_cpu_where_there_is_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute.torch.cuda, "is_available", lambda: False)
+    assert compute.choose("auto").device == "cpu"
+    assert compute.choose("cpu") == compute.choose("auto")
+    assert compute.devices() == ["cpu"]
+    assert compute.memory_bytes() > 2**28
