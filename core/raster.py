@@ -196,7 +196,7 @@ class Source:
             except RasterioError as error:
                 raise TerrainError(
                     f"The raster {self.path} cannot be read at rows {rows[0]} to {rows[1]}, columns {cols[0]} to "
-                    f"{cols[1]} ({error}); check the file or its disk."
+                    f"{cols[1]} ({_reason(error)}); check the file or its disk."
                 ) from error
         heights = raw.astype(np.float64) * self._file.scales[index] + self._file.offsets[index]
         valid = np.isfinite(heights)
@@ -214,7 +214,8 @@ class Source:
     def _check(self) -> None:
         count, band = self._file.count, self.reading.band
         if not 1 <= band <= count:
-            raise TerrainError(f"The raster {self.path} has {count} band{"s" if count > 1 else ""}; band {band} was asked for.")
+            bands = "1 band" if count == 1 else f"{count} bands"
+            raise TerrainError(f"The raster {self.path} has {bands}; band {band} was asked for.")
         kind = np.dtype(self._file.dtypes[band - 1]).kind
         if kind not in "iuf":
             raise TerrainError(
@@ -281,7 +282,7 @@ class Sink:
         parts = heights_m * (ROUNDING / METRES[self.writing.unit])
         values = (np.floor(parts + HALF_UP) / ROUNDING).astype(np.float32)
         nodata = np.float32(self.writing.nodata)
-        values[values == nodata] = nodata + max(np.float32(1 / ROUNDING), 8 * np.spacing(abs(nodata)))
+        values[values == nodata] = _beside(nodata)
         self.statistics.add(values[valid])
         values[~valid] = nodata
         place = FileWindow(window.col, window.row, window.cols, window.rows)
@@ -290,8 +291,10 @@ class Sink:
         except GDAL_ERRORS as error:
             raise TerrainError(self._write_failed(error)) from error
 
-    def commit(self) -> None:
-        """Finish the file and put it in the place of the old one, whose side-car files go too."""
+    def finish(self) -> None:
+        """Complete the file under its temporary name; what stands under the output's name is still untouched."""
+        if self._file.closed:
+            return
         self._file.update_tags(1, **self.statistics.tags())
         try:
             self._file.close()
@@ -300,6 +303,10 @@ class Sink:
         except GDAL_ERRORS as error:
             self.discard()
             raise TerrainError(self._write_failed(error)) from error
+
+    def commit(self) -> None:
+        """Finish the file and put it in the place of the old one, whose side-car files go too."""
+        self.finish()
         try:
             os.replace(self._part, self.path)
         except PermissionError as error:
@@ -317,7 +324,7 @@ class Sink:
         _unfinished.discard(self._part)
 
     def _refuse_missing_blocks(self) -> None:
-        """See that every block is in the file: GDAL's writing threads keep a full disk or a failed codec to themselves."""
+        """See that every block is in the file: GDAL's threads keep a full disk or a failed codec to themselves."""
         size = self._part.stat().st_size
         sparse = any(option.upper().startswith("SPARSE_OK=") for option in self.writing.options)
         with _open(self._part) as file:
@@ -359,7 +366,7 @@ class Sink:
     def _write_failed(self, error: Exception) -> str:
         free_mb = shutil.disk_usage(self.path.parent).free // 2**20
         return (
-            f"The output {self.path} cannot be written ({error}; {free_mb} MB are free there); "
+            f"The output {self.path} cannot be written ({_reason(error)}; {free_mb} MB are free there); "
             "make room or choose another folder. Nothing was replaced."
         )
 
@@ -489,6 +496,17 @@ def _alive(process: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _reason(error: Exception) -> str:
+    """GDAL's own words; rasterio only says that there was a previous exception."""
+    return str(error.__cause__ or error).rstrip(".")
+
+
+def _beside(nodata: np.float32) -> np.float32:
+    """Number for a height that happens to be the no-data number; toward zero, since that may be the largest float32."""
+    step = max(1 / ROUNDING, abs(float(nodata)) * 2**-20)
+    return np.float32(float(nodata) + (-step if nodata > 0 else step))
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -179,7 +179,9 @@ class Sinks:
             self._difference.write(tile.write, fine.heights - fine.cubic, fine.valid)
 
     def commit(self) -> raster.Statistics:
-        """Put the finished files in place."""
+        """Put the files in place once all of them are complete."""
+        for sink in filter(None, (self._difference, self._result)):
+            sink.finish()
         if self._difference is not None:
             self._difference.commit()
         self._result.commit()

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from qgis.core import (
+    QgsCoordinateReferenceSystem,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingOutputNumber,
@@ -128,7 +130,7 @@ def band() -> Parameter:
             QgsProcessingParameterBand("BAND", "Band", 1, "INPUT", True),
             "Band that holds the heights, counted from 1.",
         ),
-        lambda call: {"band": _whole(call, "BAND", "Band") or 1},
+        lambda call: {"band": _band(call)},
     )
 
 
@@ -269,9 +271,17 @@ def _read_extent(call: Call) -> dict:
     rectangle = call.algorithm.parameterAsExtent(call.parameters, "EXTENT", call.context)
     if rectangle.isNull():
         raise TerrainError(f"The extent is {given!r}; it must be 'west,east,south,north [EPSG:n]' or a layer.")
+    _refuse_unknown_crs(given)
     crs = call.algorithm.parameterAsExtentCrs(call.parameters, "EXTENT", call.context)
     bounds = (rectangle.xMinimum(), rectangle.yMinimum(), rectangle.xMaximum(), rectangle.yMaximum())
     return {"extent": bounds, "extent_crs": _crs_text(crs)}
+
+
+def _refuse_unknown_crs(extent: Any) -> None:
+    """Refuse ``... [CRS]`` that QGIS does not know; it would take the numbers for those of the project in silence."""
+    named = re.search(r"\[(.*)\]\s*$", extent) if isinstance(extent, str) else None
+    if named and not QgsCoordinateReferenceSystem(named.group(1)).isValid():
+        raise TerrainError(f"The extent is {extent!r}, whose CRS is unknown; name one such as [EPSG:4326].")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -335,6 +345,11 @@ def nodata() -> Parameter:
         ),
         lambda call: {"nodata": _number(call, "NODATA", "No-data value")},
     )
+
+
+def _band(call: Call) -> int:
+    number = _whole(call, "BAND", "Band")
+    return 1 if number is None else number
 
 
 def _number(call: Call, name: str, label: str) -> float | None:

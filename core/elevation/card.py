@@ -6,6 +6,7 @@ standard library only and runs on Python 3.9 inside QGIS, which lists the instal
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -59,8 +60,10 @@ class Card:
 
     def weights_path(self) -> Path:
         """The weights file, checked against the size and hash on the card."""
+        if not {"file", "sha256"} <= set(self.weights):
+            raise TerrainError(f"The card of model {self.name} names no weights; install the model again.")
         path = self.folder / self.weights["file"]
-        if not path.exists():
+        if not path.is_file():
             raise TerrainError(f"Model {self.name} has no weights file {path}; install the model again.")
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         if found != self.weights["sha256"].replace(" ", ""):
@@ -103,13 +106,18 @@ def read(folder: Path) -> Card:
 
 
 def installed(extra: Sequence[Path] = ()) -> dict[str, Card]:
-    """Cards by name: those shipped, then those in folders of ``extra`` and of NEURAL_TERRAIN_MODELS."""
+    """Cards by name: those shipped, then those in folders of ``extra`` and of NEURAL_TERRAIN_MODELS.
+
+    A damaged card is left out, so that it cannot keep other models from being used; :func:`find` with its folder
+    tells what is wrong with it.
+    """
     variable = [Path(p) for p in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if p]
     cards: dict[str, Card] = {}
     for root in [SHIPPED, *extra, *variable]:
         for path in sorted(root.glob("*/card.json")):
-            card = read(path.parent)
-            cards.setdefault(card.name, card)
+            with contextlib.suppress(TerrainError):
+                card = read(path.parent)
+                cards.setdefault(card.name, card)
     return cards
 
 

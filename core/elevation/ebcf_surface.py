@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from ..errors import TerrainError
 from . import baseline, normaliser
 from .baseline_surface import lattice
 from .card import Card
@@ -55,12 +57,11 @@ class EbcfSurface:
     bytes_per_fine = 64.0
 
     def __init__(self, card: Card, compute: Compute) -> None:
-        settings = EbcfSettings(**card.network)
+        network = _network(card)
+        settings = network.settings
         self.card, self.compute = card, compute
         self.halo_px = normaliser.EXTEND_PX + normaliser.RADIUS_PX + settings.trunk_radius_px + TAPS_PX
         self.bytes_per_coarse = 7.0 * settings.channels * compute.torch_dtype.itemsize + 200.0
-        network = Ebcf(settings)
-        network.load_state_dict(load_file(card.weights_path()))
         network = channels_last(network.to(device=compute.device, dtype=compute.torch_dtype))
         self._network = network.eval().requires_grad_(requires_grad=False)
 
@@ -112,6 +113,20 @@ class EbcfSurface:
                 block = self._network.decode_codes(codes.permute(2, 0, 1)[None], here)
                 bias[top : top + BLOCK_PX, left : left + BLOCK_PX] = block[0]
         return bias[:rows, :cols]
+
+
+def _network(card: Card) -> Ebcf:
+    try:
+        network = Ebcf(EbcfSettings(**card.network))
+        network.load_state_dict(load_file(card.weights_path()))
+    except (TypeError, RuntimeError, SafetensorError) as error:
+        raise TerrainError(f"The weights of model {card.name} do not fit its card; install the model again.") from error
+    if network.settings.anchor != "cubic":
+        raise TerrainError(
+            f"Model {card.name} was trained with the {network.settings.anchor} anchor, which is for experiments only; "
+            "train it with the anchor 'cubic'."
+        )
+    return network
 
 
 def _padded(positions: Floats) -> Floats:

@@ -30,6 +30,9 @@ GRID = Grid(30, 40, 400_000, 4_000_000, 30, 30, dems.UTM)
 EVERYTHING = Window(0, 0, 30, 40)
 
 
+LARGEST = float(np.finfo(np.float32).max)
+
+
 def sink(path: str, **writing: object) -> Sink:
     return Sink(path, GRID, Writing(**writing))
 
@@ -231,8 +234,9 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = Path(dems.write(tmp_path / "dem.tif", surfaces.fractal((300, 300), 1), tiled=True, blockxsize=128,
                            blockysize=128, compress="DEFLATE"))  # fmt: skip
     with path.open("rb+") as file:
-        file.truncate(path.stat().st_size // 2)
-    with pytest.raises(TerrainError, match=r"dem\.tif cannot be read at rows"):
+        file.seek(4000)
+        file.write(b"\xff" * 40_000)
+    with pytest.raises(TerrainError, match=r"dem\.tif cannot be (opened|read)"):
         raster.read_all(str(path))
 
 
@@ -305,11 +309,12 @@ def test_big_files_are_bigtiff(tmp_path: Path, shape: tuple[int, int], magic: by
     assert Path(path).read_bytes()[:4] == magic
 
 
-@pytest.mark.parametrize("nodata", [0.0, -9999.0, 700.0, -32768.0, 255.0])
+@pytest.mark.parametrize("nodata", [0.0, -9999.0, 700.0, -32768.0, 255.0, LARGEST, -LARGEST])
 def test_no_height_is_taken_for_no_data(tmp_path: Path, nodata: float) -> None:
     valid = np.ones((30, 40), bool)
     valid[:, 20:] = False
-    made = written(str(tmp_path / "a.tif"), np.full((30, 40), nodata), valid, nodata=nodata)
+    with np.errstate(over="raise"):
+        made = written(str(tmp_path / "a.tif"), np.full((30, 40), nodata), valid, nodata=nodata)
     stored = dems.read(tmp_path / "a.tif")
     assert (stored[:, 20:] == nodata).all() and (stored[:, :20] != nodata).all()
     assert np.abs(stored[:, :20] - nodata).max() <= max(1 / 1024, 1e-6 * abs(nodata))
@@ -418,7 +423,7 @@ def test_a_full_disk_is_said_and_costs_nothing(tmp_path: Path) -> None:
     path.write_bytes(b"old")
     noise = np.random.default_rng(1).normal(size=(1024, 1024)) * 1000
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with pytest.raises(TerrainError, match=r"cannot be written.*Nothing was replaced"):  # noqa: PT012
+    with pytest.raises(TerrainError, match=r"cannot be written.*Nothing was replaced"):
         made = Sink(str(path), Grid(1024, 1024, 0, 0, 2, 2, dems.UTM), Writing())
         try:
             resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, limits[1]))

@@ -458,6 +458,26 @@ def test_a_difference_that_cannot_be_made_takes_nothing_with_it(terrain: str, ou
     assert os.listdir(os.path.dirname(out)) == ["fine.tif"]
 
 
+def test_a_result_that_cannot_be_finished_leaves_the_old_difference_too(
+    terrain: str, out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    difference = out.replace("fine", "difference")
+    for path in (out, difference):
+        Path(path).write_bytes(b"old")
+    plain = raster.Sink._refuse_missing_blocks
+
+    def failing(self: raster.Sink) -> None:
+        if str(self.path) == out:
+            raise OSError("the disk is full")
+        plain(self)
+
+    monkeypatch.setattr(raster.Sink, "_refuse_missing_blocks", failing)
+    with pytest.raises(TerrainError, match="Nothing was replaced"):
+        job(terrain, out, difference=difference)
+    assert sorted(os.listdir(os.path.dirname(out))) == ["difference.tif", "fine.tif"]
+    assert all(Path(path).read_bytes() == b"old" for path in (out, difference))
+
+
 def test_outputs_that_differ_only_in_their_suffix_do_not_meet(terrain: str, out: str) -> None:
     job(terrain, out, difference=out + "f")
     assert np.median(dems.read(out)[dems.read(out) != -9999]) > 500

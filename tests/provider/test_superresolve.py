@@ -18,6 +18,8 @@ BAD = {
     "EXTENT=here": "The extent is 'here'; it must be",
     "MODEL=unheard-of": "There is no model 'unheard-of'; installed are",
     "BAND=2": "band 2",
+    "BAND=0": "Band is 0; it must be a number from 1",
+    "EXTENT=600100,600200,5199700,5199800[EPSG:999999]": "whose CRS is unknown; name one such as [EPSG:4326].",
     "CELL_SIZE=10 GRID={dem}": "Both a target grid and a cell size were given; give only one of them.",
     "INPUT={folder}/nothing.tif": "which is no raster that can be read; choose a raster layer or file.",
     "OUTPUT={dem}": "is also an input; choose another name for the output.",
@@ -89,6 +91,7 @@ def test_it_works_as_a_step_of_a_saved_model(qgis_process, save_model, dem, tmp_
         ("COMPRESSION", "ZIP", "Compression is 'ZIP'"),
         ("MODEL", "unheard-of", "There is no model 'unheard-of'"),
         ("SCALE", "much", "Scale is 'much'; it must be a number."),
+        ("BAND", 0, "Band is 0; it must be a number from 1"),
     ],
 )
 def test_bad_input_of_a_model_step_is_refused_too(
