@@ -165,6 +165,16 @@ def transform_bounds(bounds: Bounds, source_crs: str, target_crs: str) -> Bounds
     return west, south, east, north
 
 
+def bounds_on(grid: Grid, bounds: Bounds, crs: str) -> Bounds:
+    """``bounds`` in the CRS of ``grid``, cut to its surroundings first: the whole world has no bounds in a UTM zone."""
+    around = transform_bounds(grid.bounds, grid.crs, crs)
+    if crs and overlap(around, bounds):
+        spare = (around[2] - around[0]) / 100, (around[3] - around[1]) / 100
+        low = (max(bounds[0], around[0] - spare[0]), max(bounds[1], around[1] - spare[1]))
+        bounds = (*low, min(bounds[2], around[2] + spare[0]), min(bounds[3], around[3] + spare[1]))
+    return transform_bounds(bounds, crs, grid.crs)
+
+
 def metres_per_cell(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Width and height of the cells on the ground in metres, per row, at the middle column.
 

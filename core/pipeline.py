@@ -1,8 +1,8 @@
 """Running a plan: read, compute and write overlap, in bounded memory, with progress and cancel. The only dask user.
 
 Each tile is three dask tasks. Further edges keep the order and the bound: a tile is read only when the one
-``ahead`` before it has been written, computed after its predecessor (one model uses all cores), and written after it
-(GDAL cannot write one GeoTIFF from several threads). Knows neither terrain nor torch: callables come in.
+``plan.ahead`` before it has been written, computed after the one ``plan.lanes`` before it, and written after its
+predecessor (GDAL cannot write one GeoTIFF from several threads). Knows neither terrain nor torch: callables come in.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import dask.threaded
 
 from .progress import Progress
-from .tiling import AHEAD, Plan, Tile
+from .tiling import Plan, Tile
 
 Read = Callable[[Tile], Any]
 Compute = Callable[[Tile, Any], Any]
@@ -54,10 +54,15 @@ def run(plan: Plan, read: Read, compute: Compute, write: Write, progress: Progre
     graph: dict[tuple[str, int], Any] = {}
     for tile in plan:
         at = tile.index
-        graph["read", at] = (reading, tile, ("written", at - AHEAD) if at >= AHEAD else None)
-        graph["computed", at] = (computing, tile, ("read", at), ("computed", at - 1) if at else None)
+        graph["read", at] = (reading, tile, ("written", at - plan.ahead) if at >= plan.ahead else None)
+        graph["computed", at] = (
+            computing,
+            tile,
+            ("read", at),
+            ("computed", at - plan.lanes) if at >= plan.lanes else None,
+        )
         graph["written", at] = (writing, tile, ("computed", at), ("written", at - 1) if at else None)
-    with ThreadPoolExecutor(max_workers=AHEAD) as pool:
+    with ThreadPoolExecutor(max_workers=plan.ahead) as pool:
         dask.threaded.get(graph, ("written", len(plan) - 1), pool=pool)
 
 

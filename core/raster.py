@@ -147,6 +147,12 @@ class Source:
         return self.reading.z_unit != "auto" or self._stated_unit() is not None
 
     @property
+    def unknown_unit(self) -> str:
+        """What the band calls its unit where that is none we know and the user has stated none; else empty."""
+        text = self._file.units[self.reading.band - 1] or ""
+        return text if self.reading.z_unit == "auto" and unit_of(text) is None else ""
+
+    @property
     def whole_numbers(self) -> bool:
         """Whether heights are stored as whole numbers of their unit."""
         index = self.reading.band - 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -55,7 +55,8 @@ def refine(settings: Settings, progress: Progress) -> dict:
         progress.report(0, "Loading the model")
         model = surface.load(card.find(settings.model), compute.choose(settings.device))
         cost = tiling.Cost(model.bytes_per_coarse, model.bytes_per_fine)
-        plan = tiling.plan(target, model.halo_px, cost, budget_bytes(settings.memory_mb))
+        lanes = compute.lanes(model.compute.device)
+        plan = tiling.plan(target, model.halo_px, cost, budget_bytes(settings.memory_mb), lanes)
         work = Work(source, model, plan, point_sampled(settings, source), wants_cubic=bool(settings.difference))
         _say_what_matters(work, progress)
         with sinks_of(settings, work) as sinks:
@@ -89,7 +90,7 @@ def target_of(settings: Settings, source: Grid) -> Target:
         target = grids.zoom(source, settings.scale or DEFAULT_SCALE)
     if settings.extent is None:
         return target
-    return grids.crop(target, grids.transform_bounds(settings.extent, settings.extent_crs, source.crs))
+    return grids.crop(target, grids.bounds_on(target.grid, settings.extent, settings.extent_crs))
 
 
 def point_sampled(settings: Settings, source: Source) -> bool:
@@ -125,6 +126,7 @@ class Work:
         if not valid.any():
             nothing = np.zeros(valid.shape)
             return Fine(nothing, valid, nothing if self._wants_cubic else None)
+        compute.share_cores(self.plan.lanes)
         heights = self.model.decode(self.model.encode(self._known(tile, coarse)), queries)
         return Fine(heights, valid, self._cubic(coarse, queries) if self._wants_cubic else None)
 
@@ -163,11 +165,11 @@ class Sinks:
         self._result = Sink(settings.output, grid, writing)
         self._difference = None
         if settings.difference:
-            about = "Elevation minus cubic interpolation"
+            # The input's no-data number may be 0, which is the commonest difference.
+            nodata = raster.DEFAULT_NODATA if settings.nodata is None else settings.nodata
+            about = replace(writing, nodata=nodata, description="Elevation minus cubic interpolation")
             try:
-                self._difference = Sink(
-                    settings.difference, grid, Writing(**{**_fields(writing), "description": about})
-                )
+                self._difference = Sink(settings.difference, grid, about)
             except TerrainError:
                 self._result.discard()
                 raise
@@ -217,10 +219,6 @@ def _writing(settings: Settings, work: Work) -> Writing:
     )
 
 
-def _fields(writing: Writing) -> dict:
-    return {name: getattr(writing, name) for name in writing.__dataclass_fields__}
-
-
 def _fits_float32(value: float) -> bool:
     return bool(np.isnan(value) or abs(value) <= float(np.finfo(np.float32).max))
 
@@ -239,7 +237,12 @@ def _say_what_matters(work: Work, progress: Progress) -> None:
         progress.warn(
             "The DEM has no CRS; its horizontal unit is taken as metres. Assign one with 'Assign projection'."
         )
-    if not source.unit_known:
+    if source.unknown_unit:
+        progress.warn(
+            f"The band calls its vertical unit {source.unknown_unit!r}, which is not known; heights are taken as "
+            f"{source.unit}. Convert them, or say the unit with Z_UNIT."
+        )
+    elif not source.unit_known:
         progress.info("Neither the band nor the CRS names a vertical unit; heights are taken as metres.")
     cell_m = float(np.sqrt(np.median(work.cell_m[0]) * np.median(work.cell_m[1])))
     low, high = model.card.cell_size_m

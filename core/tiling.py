@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import TerrainError
 from .grid import Axis, Target
@@ -52,9 +52,6 @@ class Tile:
     read: Window
 
 
-AHEAD = 3
-"""Tiles in memory at a time: one being read, one computed, one written."""
-
 HELD_BYTES_PER_CELL = 18
 """Memory of a tile that waits to be computed or written: two float64 layers and two masks."""
 
@@ -77,6 +74,8 @@ class Plan:
         Side of the write windows, except at the right and lower edge.
     read_shape
         Rows and columns of every read window.
+    lanes
+        Tiles computed at the same time.
     peak_bytes
         Estimated memory of the tiles under work: one computed, the others waiting.
 
@@ -86,11 +85,17 @@ class Plan:
     halo_px: int
     tile_px: int
     read_shape: tuple[int, int]
+    lanes: int
     peak_bytes: float
 
     def __len__(self) -> int:
         """Number of tiles."""
         return math.prod(self.layout)
+
+    @property
+    def ahead(self) -> int:
+        """Tiles in memory at a time: those being computed, one being read and one being written."""
+        return self.lanes + 2
 
     @property
     def layout(self) -> tuple[int, int]:
@@ -120,16 +125,21 @@ def first_needed(axis: Axis, start: int) -> int:
     return math.floor(axis.origin + (axis.first + start) * axis.step)
 
 
-def plan(target: Target, halo_px: int, cost: Cost, budget_bytes: float) -> Plan:
-    """The plan with the largest tiles whose peak memory fits the budget.
+def plan(target: Target, halo_px: int, cost: Cost, budget_bytes: float, lanes: int = 1) -> Plan:
+    """The plan for ``lanes`` tiles at a time, with the largest tiles whose peak memory fits the budget.
 
-    A budget too small for the smallest tile is refused with the value that would do.
+    Where even tiles of one block do not fit, fewer are computed at a time, then smaller ones. A budget too small for
+    one tile of the smallest kind is refused with the value that would do. The side of the tiles does not depend on the
+    size of the target, so that a crop is computed in the same shapes as the whole.
     """
-    candidates = [with_tiles(target, halo_px, cost, side) for side in TILE_SIDES_PX]
-    for candidate in candidates:
+    whole_blocks = [side for side in TILE_SIDES_PX if side >= BLOCK_PX]
+    choices = [(side, count) for count in range(lanes, 0, -1) for side in whole_blocks]
+    choices += [(side, 1) for side in TILE_SIDES_PX if side < BLOCK_PX]
+    for side, count in choices:
+        candidate = with_tiles(target, halo_px, cost, side, lanes=count)
         if candidate.peak_bytes <= budget_bytes:
-            return candidate
-    need_mb = math.ceil(candidates[-1].peak_bytes / 2**20)
+            return replace(candidate, lanes=min(count, len(candidate)))
+    need_mb = math.ceil(candidate.peak_bytes / 2**20)
     raise TerrainError(
         f"Memory is limited to {budget_bytes / 2**20:.0f} MB, but the smallest tile needs {need_mb} MB; "
         f"set Memory to at least {need_mb}."
@@ -137,7 +147,12 @@ def plan(target: Target, halo_px: int, cost: Cost, budget_bytes: float) -> Plan:
 
 
 def with_tiles(
-    target: Target, halo_px: int, cost: Cost, tile_px: int, read_shape: tuple[int, int] | None = None
+    target: Target,
+    halo_px: int,
+    cost: Cost,
+    tile_px: int,
+    read_shape: tuple[int, int] | None = None,
+    lanes: int = 1,
 ) -> Plan:
     """A plan with tiles of a given side, and optionally with larger read windows than it needs."""
     needed = _side(target.rows, tile_px, halo_px), _side(target.cols, tile_px, halo_px)
@@ -145,9 +160,9 @@ def with_tiles(
     if shape[0] < needed[0] or shape[1] < needed[1]:
         raise ValueError(f"Read windows of {shape} cells are smaller than the {needed} that tiles of {tile_px} need.")
     coarse, fine = math.prod(shape), tile_px**2
-    working = coarse * cost.bytes_per_coarse + fine * cost.bytes_per_fine
-    waiting = (AHEAD - 1) * (coarse + fine) * HELD_BYTES_PER_CELL
-    return Plan(target, halo_px, tile_px, shape, working + waiting)
+    working = lanes * (coarse * cost.bytes_per_coarse + fine * cost.bytes_per_fine)
+    waiting = 2 * (coarse + fine) * HELD_BYTES_PER_CELL
+    return Plan(target, halo_px, tile_px, shape, lanes, working + waiting)
 
 
 def _side(axis: Axis, tile_px: int, halo_px: int) -> int:

@@ -105,6 +105,16 @@ def test_an_extent_in_another_crs_encloses_the_same_ground() -> None:
     assert grid.transform_bounds(UTM.bounds, "", "EPSG:4326") == UTM.bounds
 
 
+def test_an_extent_larger_than_a_zone_cuts_nothing() -> None:
+    """A whole world in degrees, put into a UTM zone edge by edge, would end at the zone's middle."""
+    whole = grid.zoom(Grid(2000, 4000, 480_000, 3_800_000, 30, 30, "EPSG:32611"), 2)
+    for extent in ((-180, -90, 180, 90), (-125, 30, -110, 40)):
+        assert grid.crop(whole, grid.bounds_on(whole.grid, extent, "EPSG:4326")) == whole
+    assert grid.bounds_on(whole.grid, (1, 2, 3, 4), "") == (1, 2, 3, 4)
+    with pytest.raises(TerrainError, match="does not touch"):
+        grid.crop(whole, grid.bounds_on(whole.grid, (10, 40, 11, 41), "EPSG:4326"))
+
+
 def test_an_extent_that_the_crs_cannot_hold_is_refused() -> None:
     with pytest.raises(TerrainError, match="give it in the DEM's CRS"):
         grid.transform_bounds((170, -60, 180, -50), "EPSG:4326", "+proj=ortho +lat_0=45 +lon_0=0 +type=crs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 
@@ -10,7 +11,7 @@ import pytest
 from neural_terrain.core import grid, pipeline, tiling
 from neural_terrain.core.errors import Cancelled, TerrainError
 from neural_terrain.core.progress import Progress
-from neural_terrain.core.tiling import AHEAD, Tile
+from neural_terrain.core.tiling import Tile
 from neural_terrain.tests.core import dems
 
 
@@ -55,7 +56,16 @@ def test_tiles_are_computed_and_written_in_order_few_at_a_time() -> None:
     pipeline.run(plan_of(40), log.read, log.compute, log.write, Progress())
     assert [index for what, index in log.done if what == "computed"] == list(range(40))
     assert [index for what, index in log.done if what == "written"] == list(range(40))
-    assert 1 < log.most <= AHEAD
+    assert 1 < log.most <= 3
+
+
+def test_lanes_compute_at_the_same_time_and_write_in_order() -> None:
+    log = Log()
+    plan = dataclasses.replace(plan_of(40), lanes=3)
+    pipeline.run(plan, log.read, log.compute, log.write, Progress())
+    assert sorted(index for what, index in log.done if what == "computed") == list(range(40))
+    assert [index for what, index in log.done if what == "written"] == list(range(40))
+    assert 3 <= log.most <= 5
 
 
 def test_progress_rises_to_one_with_an_estimate() -> None:
@@ -79,7 +89,7 @@ def test_the_first_error_ends_the_run(stage: str) -> None:
     with pytest.raises(TerrainError, match="disk is full"):
         pipeline.run(plan_of(40), stages["read"], stages["compute"], stages["write"], Progress())
     ended = list(log.done)
-    assert max(index for _, index in ended) <= 3 + AHEAD
+    assert max(index for _, index in ended) <= 3 + 3
     time.sleep(0.05)
     assert log.done == ended, "a task went on after the run had ended"
 

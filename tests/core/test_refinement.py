@@ -516,3 +516,16 @@ def test_heights_are_read_with_scale_offset_and_user_intervals(tmp_path: Path, o
 
 def test_reading_is_a_value() -> None:
     assert Reading() == Reading(1, "", (), "auto", fill=False)
+
+
+def test_an_unknown_unit_of_the_band_is_said(tmp_path: Path, out: str) -> None:
+    source = dems.write(tmp_path / "cm.tif", surfaces.fractal((12, 12), 1).astype(np.float32), units="cm")
+    assert any("'cm'" in warning for warning in job(source, out, scale=2)["warnings"])
+    assert not job(source, out, scale=2, z_unit="metre")["warnings"]
+
+
+def test_a_difference_of_nothing_stays_nothing_where_0_is_no_data(tmp_path: Path, out: str) -> None:
+    source = dems.write(tmp_path / "flat.tif", np.full((12, 12), 7.0, np.float32), nodata=0.0)
+    difference = str(tmp_path / "difference.tif")
+    job(source, out, scale=2, difference=difference)
+    assert (dems.read(difference) == 0).all()

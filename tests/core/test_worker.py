@@ -189,3 +189,20 @@ def test_the_probe_names_versions_and_devices() -> None:
     values = json.loads(answer)["values"]
     assert values["packages"].keys() >= {"torch", "rasterio", "dask", "numpy"}
     assert values["devices"][0] == "cpu"
+
+
+def test_a_terminated_engine_leaves_the_old_output(dem: str, out: str) -> None:
+    Path(out).write_bytes(b"old")
+    with start() as engine:
+        send(engine, job(dem, Path(out), scale=16))
+        wait_for(engine, "Tile")
+        engine.terminate()
+        engine.wait(10)
+    assert Path(out).read_bytes() == b"old"
+
+
+def test_the_folder_may_be_a_link(tmp_path: Path, out: str) -> None:
+    (tmp_path / "xyz-1.0").symlink_to(ROOT)
+    small = dems.write(tmp_path / "dem.tif", surfaces.fractal((20, 20), 3).astype(np.float32))
+    code, events, errors = ask(job(small, Path(out)), tmp_path / "xyz-1.0")
+    assert (code, events[-1]["type"]) == (0, "result"), errors

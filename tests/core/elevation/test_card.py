@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from neural_terrain.core.elevation import card, compute
+from neural_terrain.core.elevation import card, compute, surface
 from neural_terrain.core.errors import TerrainError
 
 
@@ -79,3 +79,28 @@ def test_auto_is_the_cpu_where_there_is_nothing_else(monkeypatch: pytest.MonkeyP
     assert compute.choose("cpu") == compute.choose("auto")
     assert compute.devices() == ["cpu"]
     assert compute.memory_bytes() > 2**28
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"weights": {}}, "names no weights"),
+        ({"weights": {"file": "weights.safetensors"}}, "names no weights"),
+        ({"network": {"blocks": 3}}, "do not fit its card"),
+        ({"network": {"colour": 1}}, "do not fit its card"),
+        ({"family": "dreams"}, "is of family 'dreams'.*it runs baseline, ebcf"),
+    ],
+)
+def test_a_card_that_tells_of_another_network_is_refused(tiny: str, tmp_path: Path, change: dict, says: str) -> None:
+    values = json.loads((Path(tiny) / "card.json").read_text(encoding="utf-8"))
+    (tmp_path / "card.json").write_text(json.dumps(values | change), encoding="utf-8")
+    (tmp_path / "weights.safetensors").write_bytes((Path(tiny) / "weights.safetensors").read_bytes())
+    with pytest.raises(TerrainError, match=says):
+        surface.load(card.find(str(tmp_path)), compute.Compute())
+
+
+def test_a_damaged_card_keeps_no_other_model_from_being_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "card.json").write_text("{", encoding="utf-8")
+    monkeypatch.setenv(card.FOLDERS_VARIABLE, str(tmp_path))
+    assert card.find("").name == card.DEFAULT_MODEL

@@ -79,3 +79,27 @@ def test_nothing_known_is_no_error() -> None:
     found = seen(normaliser.extend(terrain()[:30, :30], nothing), nothing)
     assert torch.isfinite(found.features).all()
     assert (found.scale_m == 0).all()
+
+
+def test_the_radius_is_true() -> None:
+    ground = torch.from_numpy(surfaces.fractal((60, 60), 3))[None]
+    changed = ground.clone()
+    changed[0, 30, 30] += 500
+    valid, metres = torch.ones_like(ground, dtype=torch.bool), torch.full((1, 60), 30.0, dtype=torch.float64)
+    one, other = (
+        normaliser.normalise(z, valid, (metres, metres), torch.tensor([False])).features for z in (ground, changed)
+    )
+    differs = (one != other).any(1)[0].nonzero()
+    assert differs.min() >= 30 - normaliser.RADIUS_PX
+    assert differs.max() <= 30 + normaliser.RADIUS_PX
+
+
+def test_a_map_of_twice_the_size_looks_the_same() -> None:
+    """Cells and heights twice as large: the same shape, in twice the unit."""
+    ground = torch.from_numpy(surfaces.fractal((60, 60), 3))[None]
+    valid, metres = torch.ones_like(ground, dtype=torch.bool), torch.full((1, 60), 30.0, dtype=torch.float64)
+    one, two = (
+        normaliser.normalise(ground * k, valid, (metres * k, metres * k), torch.tensor([False])) for k in (1, 2)
+    )
+    torch.testing.assert_close(one.features, two.features, rtol=0, atol=1e-5)
+    torch.testing.assert_close(2 * one.scale_m, two.scale_m)

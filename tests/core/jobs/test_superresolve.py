@@ -26,22 +26,44 @@ def test_settings_travel_as_json() -> None:
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"input": ""}, "No input DEM"), ({"output": ""}, "No output"), ({"band": 0}, "Band is 0"),
-        ({"band": 1.5}, "whole number"), ({"band": True}, "must be a number"), ({"scale": 0.5}, "makes the DEM coarser"),
-        ({"scale": 17}, "from 1 to 16"), ({"scale": math.nan}, "from 1 to 16"), ({"scale": "4"}, "must be a number"),
-        ({"scale": -3}, "from 1 to 16"), ({"cell_size": 0}, "Cell size is 0"), ({"cell_size": math.inf}, "Cell size"),
+        ({"input": ""}, "No input DEM"),
+        ({"output": ""}, "No output"),
+        ({"band": 0}, "Band is 0"),
+        ({"band": 1.5}, "whole number"),
+        ({"band": True}, "must be a number"),
+        ({"scale": 0.5}, "makes the DEM coarser"),
+        ({"scale": 17}, "from 1 to 16"),
+        ({"scale": math.nan}, "from 1 to 16"),
+        ({"scale": "4"}, "must be a number"),
+        ({"scale": -3}, "from 1 to 16"),
+        ({"cell_size": 0}, "Cell size is 0"),
+        ({"cell_size": math.inf}, "Cell size"),
         ({"cell_size": 5, "grid": "g.tif"}, "Both a target grid and a cell size"),
-        ({"extent": (0, 0, 0, 1)}, "is empty"), ({"extent": (0, 0, math.nan, 1)}, "4 numbers"),
-        ({"extent": "0,1,0,1"}, "4 numbers"), ({"no_data": 5}, "list of intervals"), ({"no_data": (5,)}, "two numbers"),
-        ({"voids": "smear"}, "keep, fill"), ({"sampling": ""}, "auto, average, point"), ({"z_unit": "yard"}, "us-foot"),
-        ({"device": "gpu"}, "auto, cpu, cuda or cuda:N"), ({"device": "cuda:"}, "cuda:N"), ({"model": 5}, "must be text"),
-        ({"memory_mb": 5}, "from 64"), ({"compression": "zstd"}, "ZSTD, DEFLATE"), ({"options": "BIG"}, "not KEY=VALUE"),
-        ({"output": "b.png"}, "name end in .tif"), ({"output": "a.tif"}, "also an input"),
-        ({"difference": "a.tif"}, "also an input"), ({"difference": "b.tif"}, "same file"),
-        ({"difference": "x/../b.tif"}, "same file"), ({"grid": "b.tif"}, "also an input"),
-        ({"nodata": 1e300}, "does not fit"), ({"nodata": math.inf}, "does not fit"), ({"nodata": "x"}, "be a number"),
+        ({"extent": (0, 0, 0, 1)}, "is empty"),
+        ({"extent": (0, 0, math.nan, 1)}, "4 numbers"),
+        ({"extent": "0,1,0,1"}, "4 numbers"),
+        ({"no_data": 5}, "list of intervals"),
+        ({"no_data": (5,)}, "two numbers"),
+        ({"voids": "smear"}, "keep, fill"),
+        ({"sampling": ""}, "auto, average, point"),
+        ({"z_unit": "yard"}, "us-foot"),
+        ({"device": "gpu"}, "auto, cpu, cuda or cuda:N"),
+        ({"device": "cuda:"}, "cuda:N"),
+        ({"model": 5}, "must be text"),
+        ({"memory_mb": 5}, "from 64"),
+        ({"compression": "zstd"}, "ZSTD, DEFLATE"),
+        ({"options": "BIG"}, "not KEY=VALUE"),
+        ({"output": "b.png"}, "name end in .tif"),
+        ({"output": "a.tif"}, "also an input"),
+        ({"difference": "a.tif"}, "also an input"),
+        ({"difference": "b.tif"}, "same file"),
+        ({"difference": "x/../b.tif"}, "same file"),
+        ({"grid": "b.tif"}, "also an input"),
+        ({"nodata": 1e300}, "does not fit"),
+        ({"nodata": math.inf}, "does not fit"),
+        ({"nodata": "x"}, "be a number"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_right_is_refused(values: dict[str, Any], says: str) -> None:
     with pytest.raises(TerrainError, match=says.replace(".", r"\.").replace("(", r"\(")) as caught:
         Settings(**{"input": "a.tif", "output": "b.tif", **values})
@@ -51,10 +73,18 @@ def test_what_cannot_be_right_is_refused(values: dict[str, Any], says: str) -> N
 @pytest.mark.parametrize(
     "values",
     [
-        {"scale": 16}, {"scale": 1}, {"cell_size": 0.0001, "scale": 3}, {"grid": "g.tif", "scale": 3}, {"nodata": math.nan},
-        {"nodata": 0}, {"device": "cuda:3"}, {"options": "A=b|BIGTIFF=YES"}, {"memory_mb": 64}, {"output": "b.TIFF"},
+        {"scale": 16},
+        {"scale": 1},
+        {"cell_size": 0.0001, "scale": 3},
+        {"grid": "g.tif", "scale": 3},
+        {"nodata": math.nan},
+        {"nodata": 0},
+        {"device": "cuda:3"},
+        {"options": "A=b|BIGTIFF=YES"},
+        {"memory_mb": 64},
+        {"output": "b.TIFF"},
     ],
-)  # fmt: skip
+)
 def test_what_can_be_right_is_taken(values: dict[str, Any]) -> None:
     Settings(**{"input": "a.tif", "output": "b.tif", **values})
 
