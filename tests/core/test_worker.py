@@ -142,20 +142,42 @@ def test_the_folder_may_have_any_name(tmp_path: Path, out: str) -> None:
     assert events[-1]["values"]["rows"] == 40
 
 
-def test_what_libraries_print_does_not_disturb_the_events() -> None:
-    """File descriptor 1 is stderr while a job runs; GDAL and torch may print what they like."""
+def engine_that_runs(work: str) -> list[str]:
+    """Command of an engine whose every job is the expression ``work``."""
     program = (
-        "import sys, os; sys.argv = ['x']; sys.path.insert(0, sys.argv[0]);"
-        "import importlib.util as u;"
+        "import importlib.util as u, os, sys, time, pathlib;"
         f"s = u.spec_from_file_location('door', {str(ROOT / 'core' / '__main__.py')!r});"
         "d = u.module_from_spec(s); s.loader.exec_module(d); d.load_root();"
-        "from neural_terrain.core import worker;"
-        "worker._run_request = lambda r, p: (os.write(1, b'noise\\n'), print('more noise'), {'good': 1})[-1];"
+        "from neural_terrain.core import raster, worker;"
+        f"worker._run_request = lambda request, progress: {work};"
         "sys.exit(worker.serve())"
     )
-    ended = subprocess.run([sys.executable, "-c", program], input="{}\n", capture_output=True, text=True, check=False)
+    return [sys.executable, "-c", program]
+
+
+def test_what_libraries_print_does_not_disturb_the_events() -> None:
+    """File descriptor 1 is stderr while a job runs; GDAL and torch may print what they like."""
+    command = engine_that_runs("(os.write(1, b'noise\\n'), print('more noise'), {'good': 1})[-1]")
+    ended = subprocess.run(command, input="{}\n", capture_output=True, text=True, check=False)
     assert [json.loads(line) for line in ended.stdout.splitlines()] == [{"type": "result", "values": {"good": 1}}]
     assert "noise" in ended.stderr
+
+
+def test_a_job_that_does_not_listen_is_ended_and_its_file_removed(tmp_path: Path) -> None:
+    """As when one tile takes longer than the grace that a cancel gives."""
+    part = tmp_path / ".fine.tif.1.part.tif"
+    part.write_text("half", encoding="utf-8")
+    busy = f"(raster._unfinished.add(pathlib.Path({str(part)!r})), print('busy', flush=True), time.sleep(30))"
+    with subprocess.Popen(
+        engine_that_runs(busy), stdin=subprocess.PIPE, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as engine:
+        send(engine, {})
+        assert "busy" in engine.stderr.readline()
+        asked_s = time.monotonic()
+        send(engine, "cancel")
+        assert engine.wait(10) == 3
+        assert time.monotonic() - asked_s < 2
+    assert not part.exists()
 
 
 def test_people_use_the_same_jobs_from_a_shell(tmp_path: Path, out: str) -> None:
