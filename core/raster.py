@@ -152,12 +152,6 @@ class Source:
         text = self._file.units[self.reading.band - 1] or ""
         return text if self.reading.z_unit == "auto" and unit_of(text) is None else ""
 
-    @property
-    def whole_numbers(self) -> bool:
-        """Whether heights are stored as whole numbers of their unit."""
-        index = self.reading.band - 1
-        return np.dtype(self._file.dtypes[index]).kind in "iu" and self._file.scales[index] == 1
-
     def read(self, window: Window) -> tuple[Floats, Bools]:
         """Heights in metres and validity of a window, which may reach beyond the raster.
 

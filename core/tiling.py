@@ -23,6 +23,10 @@ ROUND_PX = 16
 """Read windows have sides of a multiple of this many coarse cells."""
 
 
+HELD_BYTES_PER_CELL = 18
+"""Memory of a tile that waits to be computed or written: two float64 layers and two masks."""
+
+
 @dataclass(frozen=True)
 class Window:
     """A rectangle of cells."""
@@ -50,10 +54,6 @@ class Tile:
     index: int
     write: Window
     read: Window
-
-
-HELD_BYTES_PER_CELL = 18
-"""Memory of a tile that waits to be computed or written: two float64 layers and two masks."""
 
 
 @dataclass(frozen=True)
