@@ -327,7 +327,7 @@ def memory() -> Parameter:
         "MEMORY",
         lambda: _helped(
             Number("MEMORY", "Memory (MB)", Number.Type.Double, None, True, 0.0),
-            "Most memory for the tiles in work, in MB. Empty: 640, or an eighth of the computer's memory if that is less.",
+            "Most memory for the tiles in work, in MB. Empty: 640, at most an eighth of the computer's memory.",
             advanced=True,
         ),
         lambda call: {"memory_mb": _number(call, "MEMORY", "Memory")},
