@@ -8,13 +8,18 @@ interpolation of the prepared heights then gives any position at any scale. Impo
 
 from __future__ import annotations
 
+import functools
+
+import numpy as np
 import torch
-import torch.nn.functional as F
 
 from .kernels import Floats, Taps, cell_average_of_cubic, cell_taps, point_taps
 
 STEPS = 4
 """Back-projections; after four, cell averages miss the input by about 3 % of what plain interpolation does."""
+
+INVERSE_PX = 7
+"""Reach of the inverse of the cell average."""
 
 RADIUS_PX = 2 * STEPS + 2
 """Coarse cells around a position that its height can depend on."""
@@ -46,6 +51,32 @@ def taps(positions: Floats, width: float, point_sampled: bool) -> Taps:
     return point_taps(positions) if point_sampled else cell_taps(positions, width)
 
 
+def average(values: torch.Tensor) -> torch.Tensor:
+    """Averages over the coarse cells of the plain interpolation of ``values``, shape kept."""
+    return _cell_average(values)
+
+
+def unaverage(values: torch.Tensor) -> torch.Tensor:
+    """Coarse heights whose plain interpolation has the cell averages ``values``: the inverse of :func:`average`.
+
+    The inverse filter is cut at :data:`INVERSE_PX` cells, where it has fallen below a hundred-thousandth.
+    """
+    weights = [float(w) for w in inverse_of_average()]
+    return convolve(convolve(values, weights, -1), weights, -2)
+
+
+@functools.cache
+def inverse_of_average() -> Floats:
+    """Taps of the inverse of the cell-average filter along one axis, ``(2 * INVERSE_PX + 1,)``; they add up to one."""
+    count = 256
+    kernel = np.zeros(count)
+    kernel[np.arange(-2, 3)] = cell_average_of_cubic()
+    inverse = np.fft.ifft(1 / np.fft.fft(kernel)).real
+    taps = inverse[np.arange(-INVERSE_PX, INVERSE_PX + 1)]
+    whole: Floats = taps / taps.sum()
+    return whole
+
+
 def _cell_average(values: torch.Tensor) -> torch.Tensor:
     weights = [float(w) for w in cell_average_of_cubic()]
     return convolve(convolve(values, weights, -1), weights, -2)
@@ -53,12 +84,10 @@ def _cell_average(values: torch.Tensor) -> torch.Tensor:
 
 def convolve(values: torch.Tensor, weights: list[float], axis: int) -> torch.Tensor:
     """Correlate ``values`` with ``weights`` along ``axis`` (-1 or -2), repeating the edge; the shape is kept."""
-    radius = len(weights) // 2
-    size = values.shape[axis]
-    pad = (radius, radius, 0, 0) if axis == -1 else (0, 0, radius, radius)
-    flat = values.reshape(-1, 1, *values.shape[-2:])
-    padded = F.pad(flat, pad, mode="replicate")
-    total = torch.zeros_like(flat)
+    radius, size = len(weights) // 2, values.shape[axis]
+    before, after = values.narrow(axis, 0, 1), values.narrow(axis, size - 1, 1)
+    padded = torch.cat([before] * radius + [values] + [after] * radius, dim=axis)
+    total = torch.zeros_like(values)
     for k, weight in enumerate(weights):
         total += padded.narrow(axis, k, size) * weight
-    return total.reshape(values.shape)
+    return total

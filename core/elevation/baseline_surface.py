@@ -12,7 +12,7 @@ from . import baseline, normaliser
 from .card import Card
 from .compute import Compute
 from .kernels import Floats, Queries, Taps, point_taps
-from .surface import CoarseHeights
+from .surface import CoarseHeights, NoError
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,10 @@ class Prepared:
     point_sampled: bool
 
 
-class BaselineSurface:
+class BaselineSurface(NoError):
     """Bicubic interpolation made consistent with the input's cell averages; always on the CPU, in float64."""
 
+    honours_input = False
     halo_px = normaliser.EXTEND_PX + baseline.RADIUS_PX + 1
     bytes_per_coarse = 80.0
     bytes_per_fine = 40.0
@@ -36,7 +37,7 @@ class BaselineSurface:
     def encode(self, known: CoarseHeights) -> Prepared:
         """Continue heights into voids and fold the back-projections into them."""
         heights = torch.from_numpy(np.ascontiguousarray(known.heights))
-        heights = normaliser.extend(heights, torch.from_numpy(np.ascontiguousarray(known.valid)))
+        heights = normaliser.extend(heights, torch.from_numpy(np.ascontiguousarray(known.placed)))
         return Prepared(baseline.prepare(heights, known.point_sampled), known.point_sampled)
 
     def decode(self, latent: Prepared, queries: Queries) -> Floats:
@@ -52,7 +53,7 @@ def lattice(values: torch.Tensor, rows: Taps, cols: Taps) -> torch.Tensor:
     return cols.clamped(values.shape[1]).apply(down, 1)
 
 
-def plain_cubic(heights: Floats, valid: NDArray[np.bool_], queries: Queries) -> Floats:
+def plain_cubic(heights: Floats, placed: NDArray[np.bool_], queries: Queries) -> Floats:
     """Registered cubic interpolation of coarse heights, what a careful resampling tool would give."""
-    known = normaliser.extend(torch.from_numpy(heights), torch.from_numpy(valid))
+    known = normaliser.extend(torch.from_numpy(heights), torch.from_numpy(placed))
     return lattice(known, point_taps(queries.rows), point_taps(queries.cols)).numpy()

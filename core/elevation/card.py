@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..errors import TerrainError
 
-DEFAULT_MODEL = "ebcf"
+DEFAULT_MODEL = "field"
 FOLDERS_VARIABLE = "NEURAL_TERRAIN_MODELS"
 SHIPPED = Path(__file__).resolve().parents[2] / "resources" / "models"
 
@@ -28,7 +28,7 @@ class Card:
     Attributes
     ----------
     family
-        Which code runs it: ``baseline`` or ``ebcf``.
+        Which code runs it: ``baseline``, ``ebcf`` or ``field``.
     network
         Settings of the network, by family.
     halo_px
@@ -37,6 +37,8 @@ class Card:
         Ranges of coarse cell size in metres and of scale that it was trained for.
     weights
         ``{"file", "bytes", "sha256"}``; the hash in groups of eight digits, so that no scanner takes it for a key.
+    calibration
+        Factors of the estimated error, see :mod:`.calibration`; empty where the model estimates none.
     training, results, beware
         Data with licences, recipe and commit; rows of measured figures; one sentence per known bad input.
 
@@ -54,6 +56,7 @@ class Card:
     cell_size_m: tuple[float, float] = (0.0, float("inf"))
     scale: tuple[float, float] = (1.0, 16.0)
     weights: dict = field(default_factory=dict)
+    calibration: dict = field(default_factory=dict)
     training: dict = field(default_factory=dict)
     results: tuple = ()
     beware: tuple = ()
@@ -95,6 +98,7 @@ def read(folder: Path) -> Card:
             cell_size_m=tuple(inputs["cell_size_m"]),
             scale=tuple(inputs["scale"]),
             weights=values.get("weights", {}),
+            calibration=values.get("calibration", {}),
             training=values.get("training", {}),
             results=tuple(values.get("results", ())),
             beware=tuple(values.get("beware", ())),

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from . import normaliser
-from .kernels import Floats, Queries, point_taps
+from .batch import SMALLEST_SCALE_M, Batch, at
+from .kernels import Floats, Queries, nearest_taps, point_taps
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,10 @@ class EbcfSettings:
     channels: int = 64
     width: int = 256
     hidden_layers: int = 4
-    frequencies: int = 6
-    anchor: str = "cubic"  # "cubic": registered smooth baseline; "nearest": the thesis' nearest known position
+    frequencies: int = 6  # 0: the plain position instead of its encoding (Table 3.3)
+    anchor: str = "cubic"
+    """What the predicted elevation is counted from: ``cubic``, the registered weight-less surface; ``nearest``, the
+    thesis' nearest known elevation (3.3); ``none``, no known elevation but the local mean (Table 3.3, without bias)."""
 
     @property
     def trunk_radius_px(self) -> int:
@@ -49,8 +52,8 @@ class Ebcf(nn.Module):
         self.blocks = nn.ModuleList(ResidualBlock(channels) for _ in range(settings.blocks))
         self.tail = nn.Conv2d(channels, channels, 3)
         self.from_latent = nn.Conv2d(channels, width, 1)
-        self.from_rows = nn.Linear(2 * settings.frequencies, width, bias=False)
-        self.from_cols = nn.Linear(2 * settings.frequencies, width, bias=False)
+        self.from_rows = nn.Linear(max(1, 2 * settings.frequencies), width, bias=False)
+        self.from_cols = nn.Linear(max(1, 2 * settings.frequencies), width, bias=False)
         self.from_size = nn.Linear(2, width, bias=False)
         self.hidden = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(settings.hidden_layers - 1))
         self.bias = nn.Conv2d(width, 1, 1)
@@ -73,6 +76,28 @@ class Ebcf(nn.Module):
     def decode(self, latents: torch.Tensor, queries: Queries) -> torch.Tensor:
         """Elevation bias at the queries in units of the local scale, ``(B, R, C)`` for latents ``(B, ch, H, W)``."""
         return self.decode_codes(self.codes(latents, queries), self.phase(queries))
+
+    def predict(self, batch: Batch) -> torch.Tensor:
+        """Residual of the weight-less surface at the queries of a batch in units of the local scale, ``(B, R, C)``."""
+        features = batch.features
+        if self.settings.anchor == "nearest":
+            features = torch.cat([features, _gradients(batch)], dim=1).contiguous(memory_format=torch.channels_last)
+        latents = self.encode(features, pad=1)
+        codes = torch.cat([self.codes(latents[i : i + 1], q) for i, q in enumerate(batch.queries)])
+        phases = [self.phase(q) for q in batch.queries]
+        rows, cols = torch.stack([p[0] for p in phases]), torch.stack([p[1] for p in phases])
+        bias = self.decode_codes(codes.contiguous(memory_format=torch.channels_last), (rows, cols)).float()
+        return bias if self.settings.anchor == "cubic" else bias + self._from_anchor(batch)
+
+    def _from_anchor(self, batch: Batch) -> torch.Tensor:
+        """The anchor minus the weight-less surface at the queries in local units, ``(B, R, C)`` float32."""
+        if self.settings.anchor == "nearest":
+            coarse, taps = batch.heights_m, [(nearest_taps(q.rows), nearest_taps(q.cols)) for q in batch.queries]
+        else:
+            coarse = batch.heights_m - batch.features[:, 0].double() * batch.scale_grid_m
+            taps = [(point_taps(q.rows, "bspline"), point_taps(q.cols, "bspline")) for q in batch.queries]
+        anchors = torch.stack([at(t, z) for t, z in zip(taps, coarse, strict=True)])
+        return ((anchors - batch.base_m) / batch.scale_m).float()
 
     @staticmethod
     def codes(latents: torch.Tensor, queries: Queries) -> torch.Tensor:
@@ -122,12 +147,21 @@ def encode_positions(positions: Floats, settings: EbcfSettings) -> torch.Tensor:
 
     The coordinate runs from -1 to 1 across the cell. With the smooth anchor it is multiplied by pi, so all phases agree
     on the two sides of a cell border and the surface has no steps there; the nearest anchor, which has steps itself,
-    needs the thesis' phases to cancel them.
+    needs the thesis' phases to cancel them. Without frequencies the coordinate itself is given, ``(N, 1)``.
     """
     inside = 2 * (positions - np.floor(positions)) - 1
+    if settings.frequencies == 0:
+        return torch.from_numpy(inside[:, None].astype(np.float32))
     unit = 1.0 if settings.anchor == "nearest" else np.pi
     angles = inside[:, None] * (unit * 2.0 ** np.arange(settings.frequencies))
     return torch.from_numpy(np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(np.float32))
+
+
+def _gradients(batch: Batch) -> torch.Tensor:
+    """Rise per coarse cell in local units, ``(B, 2, N, N)``: the residual hides slopes, the nearest anchor too."""
+    down, across = torch.gradient(batch.heights_m, dim=(1, 2))
+    scale_m = batch.scale_grid_m.clamp_min(SMALLEST_SCALE_M)[:, None]
+    return torch.stack([down, across], dim=1).div(scale_m).clamp(-50, 50).float()
 
 
 def channels_last(network: Ebcf) -> Ebcf:

@@ -20,7 +20,7 @@ from .card import Card
 from .compute import Compute
 from .ebcf import Ebcf, EbcfSettings, channels_last
 from .kernels import Floats, Queries, point_taps
-from .surface import CoarseHeights
+from .surface import CoarseHeights, NoError
 
 BLOCK_PX = 64
 """Side of a block of queries; 4096 queries x 256 channels are 2 MB in bf16 (measured: 1024 and 16384 are slower)."""
@@ -51,9 +51,10 @@ class Latent:
     point_sampled: bool
 
 
-class EbcfSurface:
+class EbcfSurface(NoError):
     """The published network on the registered baseline; heights are float64, the bias is predicted in bf16 or fp32."""
 
+    honours_input = False
     bytes_per_fine = 64.0
 
     def __init__(self, card: Card, compute: Compute) -> None:
@@ -68,12 +69,13 @@ class EbcfSurface:
     @torch.inference_mode()
     def encode(self, known: CoarseHeights) -> Latent:
         """Normalise and encode; codes exist where the whole receptive field lies inside the window."""
-        heights = torch.from_numpy(np.ascontiguousarray(known.heights))
-        valid = torch.from_numpy(np.ascontiguousarray(known.valid))
-        heights = normaliser.extend(heights, valid)
+        placed = torch.from_numpy(np.ascontiguousarray(known.placed))
+        heights = normaliser.extend(torch.from_numpy(np.ascontiguousarray(known.heights)), placed)
         cell_m = tuple(torch.from_numpy(size)[None] for size in (known.cell_width_m, known.cell_height_m))
         point = torch.tensor([known.point_sampled])
-        normal = normaliser.normalise(heights[None], valid[None], (cell_m[0], cell_m[1]), point)
+        # Filled cells count as known: in training voids held averages of their rim, whose faults the network learned
+        # to mend. Told that a plate is such a void, it errs by 1 to 12 % more in voids of 4 to 24 cells.
+        normal = normaliser.normalise(heights[None], placed[None], (cell_m[0], cell_m[1]), point)
         trunk = self._network.settings.trunk_radius_px
         trim = self.halo_px - trunk - TAPS_PX
         features = normal.features[:, :, trim:-trim, trim:-trim].to(self.compute.device, self.compute.torch_dtype)

@@ -85,6 +85,14 @@ def cubic_integral(t: Floats) -> Floats:
     return sign * np.where(t < 1, near, at_one + far - far_at_one)
 
 
+def cubic_slope(t: Floats) -> Floats:
+    """Derivative of :func:`cubic` by ``t``, per cell; odd and continuous."""
+    sign, t = np.sign(t), np.abs(t)
+    near = (3 * (CUBIC_A + 2) * t - 2 * (CUBIC_A + 3)) * t
+    far = (3 * CUBIC_A * t - 10 * CUBIC_A) * t + 8 * CUBIC_A
+    return sign * np.where(t < 1, near, np.where(t < 2, far, 0.0))
+
+
 def bspline(t: Floats) -> Floats:
     """Cubic B-spline at distance ``t`` in cells: positive, twice differentiable, support ``|t| < 2``."""
     t = np.abs(t)
@@ -99,6 +107,13 @@ def point_taps(positions: Floats, kernel: str = "cubic") -> Taps:
     index = first[:, None] + np.arange(4)
     distance = positions[:, None] - (index + 0.5)
     return Taps(index, (cubic if kernel == "cubic" else bspline)(distance))
+
+
+def slope_taps(positions: Floats) -> Taps:
+    """Four taps that evaluate the derivative of the cubic interpolant by the position, per coarse cell."""
+    first = np.floor(positions - 0.5).astype(np.int64) - 1
+    index = first[:, None] + np.arange(4)
+    return Taps(index, cubic_slope(positions[:, None] - (index + 0.5)))
 
 
 def cell_taps(positions: Floats, width: float) -> Taps:
@@ -120,3 +135,65 @@ def nearest_taps(positions: Floats) -> Taps:
 def cell_average_of_cubic() -> Floats:
     """Weights of the five nearest cells in the average of the cubic interpolant over a cell, shape ``(5,)``."""
     return cell_taps(np.array([2.5]), 1.0).weight[0]
+
+
+@dataclass(frozen=True)
+class LappedTaps:
+    """Cells and weights of one axis of a lapped cosine series.
+
+    ``first`` has shape ``(positions,)``, the first of three neighbouring cells, ``weight`` ``(positions, 3, order)``.
+    """
+
+    first: NDArray[np.int64]
+    weight: Floats
+
+    def dense(self, count: int) -> torch.Tensor:
+        """The matrix ``(positions, count * order)`` that applies the taps to the coefficients of ``count`` cells."""
+        positions, _, order = self.weight.shape
+        matrix = np.zeros((positions, count + 2, order))
+        for k in range(3):
+            matrix[np.arange(positions), self.first + k + 1] = self.weight[:, k]
+        return torch.from_numpy(matrix[:, 1:-1].reshape(positions, count * order))
+
+
+def lapped_taps(positions: Floats, width: float, order: int) -> LappedTaps:
+    """Taps of a lapped cosine series: averages over ``width`` (at most 1) around ``positions``, or with 0 values there.
+
+    Cell ``i`` contributes ``sum_a c[i, a] sin^2(pi u) cos(pi a u)`` for ``a = 0 .. order - 1`` with
+    ``u = (position - i + 1/2) / 2`` from 0 to 1: the window reaches over the neighbouring halves, and the windows of
+    two neighbours add up to one. The sum is continuously differentiable.
+    """
+    first = np.floor(positions).astype(np.int64) - 1
+    u = (positions[:, None] - (first[:, None] + np.arange(3)) + 0.5) / 2
+    if width == 0:
+        return LappedTaps(first, _lapped(u, order))
+    half = width / 4
+    return LappedTaps(first, (_lapped_integral(u + half, order) - _lapped_integral(u - half, order)) / (2 * half))
+
+
+def lapped_slope_taps(positions: Floats, order: int) -> LappedTaps:
+    """Taps of the derivative of a lapped cosine series by the position, per coarse cell."""
+    first = np.floor(positions).astype(np.int64) - 1
+    u = (positions[:, None] - (first[:, None] + np.arange(3)) + 0.5) / 2
+    inside = (u > 0) & (u < 1)
+    total = sum(
+        (share * -np.sin(np.pi * n * u[..., None]) * np.pi * n for share, n in _lapped_parts(order)), np.zeros(order)
+    )
+    return LappedTaps(first, np.where(inside[..., None], total, 0.0) / 2)
+
+
+def _lapped(u: Floats, order: int) -> Floats:
+    inside = (u > 0) & (u < 1)
+    total = sum((share * np.cos(np.pi * n * u[..., None]) for share, n in _lapped_parts(order)), np.zeros(order))
+    return np.where(inside[..., None], total, 0.0)
+
+
+def _lapped_integral(u: Floats, order: int) -> Floats:
+    u = np.clip(u, 0.0, 1.0)[..., None]
+    return sum((share * u * np.sinc(n * u) for share, n in _lapped_parts(order)), np.zeros(order))
+
+
+def _lapped_parts(order: int) -> tuple[tuple[float, Floats], ...]:
+    """``sin^2(pi u) cos(pi a u)`` as a sum of plain cosines: shares and numbers of half waves, each ``(order,)``."""
+    a = np.arange(order, dtype=np.float64)
+    return (0.5, a), (-0.25, a + 2), (-0.25, a - 2)

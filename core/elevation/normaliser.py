@@ -86,6 +86,7 @@ def extend(heights: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     """Continue heights smoothly up to :data:`EXTEND_PX` cells into voids; cells farther in become zero.
 
     ``heights`` is ``(H, W)`` float64 (anything where not valid), ``valid`` boolean. Valid cells are returned as given.
+    Give voids that were filled as valid here, but not to :func:`normalise`.
     """
     heights = torch.where(valid, heights, 0.0)
     if bool(valid.all()):

@@ -1,267 +1,340 @@
 """Training of an elevation model from a recipe: resumable, repeatable by seed, on the CPU or a GPU.
 
 The loop draws pairs (:mod:`.degradation`), lets the network predict the bias from the weight-less surface in units of
-the local relief, and keeps an average of the weights. It writes a checkpoint often, so a killed run goes on.
+the local relief, and keeps an average of the weights. It writes a checkpoint often, so a killed run goes on; on a CPU
+with the same number of threads it ends with the very weights of an unbroken one.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import time
+import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
-from . import baseline, normaliser
-from .degradation import Degradations, Pair, PairShape, Region, draw_pair
-from .ebcf import Ebcf, EbcfSettings, channels_last
-from .kernels import Queries, Taps, nearest_taps, point_taps
+from ..errors import TerrainError
+from .batch import Batch, collate
+from .card import Card
+from .compute import Compute, cpu_has_bf16
+from .degradation import Degradations, Pair, Region, draw_pair
+from .ebcf import Ebcf
+from .field import Field, FieldSettings
+from .recipe import Recipe
+
+Weights = dict[str, torch.Tensor]
+"""Tensors of a network by name."""
 
 CHECKPOINT = "checkpoint.pt"
 
+MOST_SKIPPED = 25
+"""Steps in a row without a finite loss after which a training is given up."""
 
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides a training; read from ``recipe.json``."""
-
-    network: EbcfSettings = field(default_factory=EbcfSettings)
-    degradations: Degradations = field(default_factory=Degradations)
-    shape: PairShape = field(default_factory=PairShape)
-    regions: dict[str, float] = field(default_factory=dict)  # name prefix: share of the pairs
-    averaged: dict[str, list[int]] = field(default_factory=dict)  # name prefix: factors of block averages to add
-    validation: tuple[str, ...] = ()  # names of files held back from training
-    steps: int = 16_000
-    batch: int = 8
-    learning_rate: float = 5e-4
-    warmup_steps: int = 200
-    cooldown_share: float = 0.3
-    average_decay: float = 0.999
-    gradient_loss: float = 0.5
-    seed: int = 1
-
-    @classmethod
-    def read(cls, path: Path) -> Recipe:
-        """The recipe of a JSON file; unknown names are refused by the dataclasses."""
-        values = json.loads(path.read_text(encoding="utf-8"))
-        parts = {"network": EbcfSettings, "degradations": Degradations, "shape": PairShape}
-        for name, part in parts.items():
-            values[name] = part(**values.get(name, {}))
-        values["validation"] = tuple(values.get("validation", ()))
-        return cls(**values)
-
-    def rate(self, step: int) -> float:
-        """Learning rate: linear warm-up, constant, then a linear fall to zero over the last share of the steps."""
-        cooldown = max(1.0, self.steps * self.cooldown_share)
-        return self.learning_rate * min(1.0, (step + 1) / self.warmup_steps, max(0.0, (self.steps - step) / cooldown))
+MOST_TRIES = 4000
+"""Places that are tried for one pair before the DEMs are called unsuitable."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Pairs as tensors: network input, and the target in units of the local scale."""
+def loss(network: Network, batch: Batch, recipe: Recipe) -> torch.Tensor:
+    """Error of the bias, plus that of its differences between neighbouring fine cells, both in local units.
 
-    features: torch.Tensor  # (B, C, N, N)
-    queries: list[Queries]
-    target: torch.Tensor  # (B, R, C)
-    scale_m: torch.Tensor  # (B, R, C)
-
-
-def collate(pairs: Sequence[Pair], anchor: str = "cubic") -> Batch:
-    """Normalise coarse heights and express the truth as a bias from the anchor surface."""
-    heights = torch.stack([normaliser.extend(torch.from_numpy(p.coarse), torch.from_numpy(p.valid)) for p in pairs])
-    valid = torch.stack([torch.from_numpy(p.valid) for p in pairs])
-    count = heights.shape[1]
-    cell_m = tuple(
-        torch.tensor([getattr(p, name) for p in pairs], dtype=torch.float64)[:, None].expand(-1, count)
-        for name in ("cell_width_m", "cell_height_m")
-    )
-    points = torch.tensor([p.point_sampled for p in pairs])
-    normal = normaliser.normalise(heights, valid, (cell_m[0], cell_m[1]), points)
-    anchors, scales = [], []
-    for pair, z, scale in zip(pairs, heights, normal.scale_m, strict=True):
-        anchors.append(
-            _at(_anchor_taps(pair, anchor), z if anchor == "nearest" else baseline.prepare(z, pair.point_sampled))
-        )
-        scales.append(_at((point_taps(pair.rows, "bspline"), point_taps(pair.cols, "bspline")), scale))
-    scale_m = torch.stack(scales).clamp_min(0.02)
-    truth = torch.stack([torch.from_numpy(p.truth) for p in pairs])
-    target = ((truth - torch.stack(anchors)) / scale_m).float()
-    features = normal.features
-    if anchor == "nearest":
-        features = torch.cat([features, _gradients(heights, normal.scale_m)], dim=1)
-    queries = [Queries(p.rows, p.cols, p.row_size, p.col_size) for p in pairs]
-    return Batch(features.contiguous(memory_format=torch.channels_last), queries, target, scale_m)
-
-
-def loss(network: Ebcf, batch: Batch, gradient_weight: float) -> torch.Tensor:
-    """L1 of the bias, plus L1 of its differences between neighbouring fine cells, both in local units."""
-    latents = network.encode(batch.features, pad=1)
-    codes = torch.cat([network.codes(latents[i : i + 1], q) for i, q in enumerate(batch.queries)])
-    phases = [network.phase(q) for q in batch.queries]
-    rows = torch.stack([p[0] for p in phases])
-    cols = torch.stack([p[1] for p in phases])
-    bias = network.decode_codes(codes.contiguous(memory_format=torch.channels_last), (rows, cols)).float()
-    error = (bias - batch.target).clamp(-20, 20)
+    ``square_above`` local units it is linear, below it is quadratic (Huber), so that it neither ignores the large
+    errors, which decide the RMSE, nor lets single ones rule; 0 is the plain absolute error.
+    """
+    error = (network.predict(batch) - batch.target).clamp(-20, 20)
     down = error[:, 1::2] - error[:, ::2]
     across = error[:, :, 1::2] - error[:, :, ::2]
-    return error.abs().mean() + gradient_weight * (down.abs().mean() + across.abs().mean())
+    weight = recipe.gradient_loss
+    return _size(error, recipe.square_above) + weight * (
+        _size(down, recipe.square_above) + _size(across, recipe.square_above)
+    )
+
+
+def _size(error: torch.Tensor, square_below: float) -> torch.Tensor:
+    if square_below == 0:
+        return error.abs().mean()
+    return F.huber_loss(error, torch.zeros_like(error), delta=square_below) / square_below
+
+
+class Network(Protocol):
+    """What the training needs of a family; it is a ``torch.nn.Module`` too."""
+
+    def predict(self, batch: Batch) -> torch.Tensor:
+        """Residual of the weight-less surface in local units, ``(B, R, C)``."""
+        ...
+
+
+def build(recipe: Recipe, device: str = "cpu") -> Any:
+    """A fresh network of the recipe's family on a device, its weights laid out as the fast kernels want them."""
+    network = Field(recipe.network) if isinstance(recipe.network, FieldSettings) else Ebcf(recipe.network)
+    return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+class Optimisers:
+    """Muon for the matrices between hidden layers, AdamW for everything else, at one learning rate.
+
+    Muon (Jordan 2024) makes the update of a matrix orthogonal; a convolution counts as the matrix of its output
+    channels by everything they see. ``muon: false`` in the recipe leaves everything to AdamW.
+    """
+
+    def __init__(self, network: torch.nn.Module, recipe: Recipe) -> None:
+        if recipe.muon and not has_muon():
+            raise TerrainError(
+                f"The recipe asks for Muon, which PyTorch {torch.__version__} lacks; set muon to false, or set up the "
+                "engine anew with PyTorch 2.9 or later."
+            )
+        hidden = [p for p in network.parameters() if recipe.muon and p.ndim == 4 and min(p.shape[:2]) >= 32]
+        ids = {id(p) for p in hidden}
+        rest = [p for p in network.parameters() if id(p) not in ids]
+        self._views = [(p, torch.nn.Parameter(_matrix(p.detach()))) for p in hidden]
+        self.all: list[torch.optim.Optimizer] = [torch.optim.AdamW(rest, weight_decay=1e-4)]
+        if hidden:
+            views = [view for _, view in self._views]
+            self.all.append(torch.optim.Muon(views, weight_decay=1e-2, adjust_lr_fn="match_rms_adamw"))
+
+    def step(self, rate: float) -> None:
+        """Move the weights against their gradients, which are then forgotten."""
+        for parameter, view in self._views:
+            view.grad = None if parameter.grad is None else _matrix(parameter.grad)
+        for optimiser in self.all:
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            optimiser.step()
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop the gradients."""
+        for optimiser in self.all:
+            optimiser.zero_grad(set_to_none=True)
+        for parameter, _ in self._views:
+            parameter.grad = None
+
+
+def has_muon() -> bool:
+    """Whether this PyTorch has the optimiser Muon (2.9 and later)."""
+    return hasattr(torch.optim, "Muon")
+
+
+def _matrix(weight: torch.Tensor) -> torch.Tensor:
+    """A convolution's weight as a matrix that shares its memory: channels last are contiguous in this order."""
+    return weight.permute(0, 2, 3, 1).reshape(weight.shape[0], -1)
 
 
 class Training:
-    """A training under way: network, averaged weights, optimiser and random state, all kept in the checkpoint."""
+    """A training under way: network, averaged weights, optimisers and step, all kept in the checkpoint.
 
-    def __init__(self, recipe: Recipe, regions: Sequence[Region], folder: Path) -> None:
-        self.recipe, self.folder, self.step = recipe, folder, 0
+    Parameters
+    ----------
+    recipe, regions, folder
+        What is trained, on what, and where the checkpoint lies; one that lies there is gone on from. None: nowhere.
+    compute
+        Device and number format; None is the CPU, in bfloat16 where it has that.
+    start
+        Weights to begin with instead of random ones, by name.
+
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        regions: Sequence[Region],
+        folder: Path | None,
+        compute: Compute | None = None,
+        start: Weights | None = None,
+    ) -> None:
+        self.recipe, self.folder = recipe, folder
+        self.compute = compute or Compute("cpu", "bfloat16" if cpu_has_bf16() else "float32")
+        self.step, self.skipped, self._skipped_in_a_row = 0, 0, 0
         torch.manual_seed(recipe.seed)
-        self.network = channels_last(Ebcf(recipe.network))
+        self.network = build(recipe, self.compute.device)
+        if start is not None:
+            _load_weights(self.network, start, "The model to start from")
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=recipe.learning_rate, weight_decay=1e-4)
+        self.optimisers = Optimisers(self.network, recipe)
         self.learn = [r for r in regions if r.name not in recipe.validation]
         self.judge = [r for r in regions if r.name in recipe.validation]
         self.share = _shares(recipe, self.learn)
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / CHECKPOINT).exists():
-            self._load()
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._load(folder / CHECKPOINT)
 
     def run(self, report: Callable[[dict], None], every: int = 500) -> None:
         """Train up to ``recipe.steps``; ``report`` receives a row of figures each ``every`` steps."""
         started, losses = time.monotonic(), []
         while self.step < self.recipe.steps:
-            losses.append(self._advance())
+            losses.append(self.advance(self.recipe.rate(self.step)))
             if self.step % every == 0 or self.step == self.recipe.steps:
-                row = {"step": self.step, "loss": float(np.mean(losses)), "seconds": time.monotonic() - started}
+                known = [value for value in losses if math.isfinite(value)]
+                row = {"step": self.step, "loss": float(np.mean(known)) if known else None}
+                row |= {"seconds": time.monotonic() - started, "skipped": self.skipped}
                 report({**row, "rate": self.recipe.rate(self.step), **self.validate()})
                 losses.clear()
-                self._save()
+                self.save()
 
     def validate(self, pairs: int = 24) -> dict[str, float]:
         """RMSE against the anchor's RMSE on held-back regions, per scale, by the averaged weights."""
         network = self.averaged()
         ratios = {}
-        plain = Degradations(point_share=0, gaussian_share=0, noise_share=0, rounding_share=0, void_share=0)
         for scale in (2.0, 4.0, 8.0):
-            fixed = Degradations(
-                **{
-                    **asdict(plain),
-                    "scale_min": scale,
-                    "scale_max": scale,
-                    "integer_scale_share": 0,
-                    "unequal_scale_share": 0,
-                    "relief_factor_min": 1,
-                    "relief_factor_max": 1,
-                }
-            )
             rng = np.random.default_rng(7)
             log_ratio = []
             for region in self.judge:
-                drawn = [p for _ in range(4 * pairs) if (p := draw_pair(region, fixed, self.recipe.shape, rng))][:pairs]
+                tries = (draw_pair(region, plain(scale), self.recipe.shape, rng) for _ in range(4 * pairs))
+                drawn = [pair for pair in tries if pair is not None][:pairs]
                 if drawn:
-                    log_ratio.append(math.log(_ratio(network, collate(drawn, self.recipe.network.anchor), drawn)))
+                    log_ratio.append(math.log(self._ratio(network, collate(drawn))))
             ratios[f"x{scale:g}"] = math.exp(sum(log_ratio) / max(1, len(log_ratio)))
         return ratios
 
-    def averaged(self) -> Ebcf:
+    def averaged(self) -> Any:
         """A network with the averaged weights."""
-        network = channels_last(Ebcf(self.recipe.network))
+        network = build(self.recipe, self.compute.device)
         network.load_state_dict(self.average)
         return network.eval()
 
-    def _advance(self) -> float:
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.rate(self.step)
-        batch = collate(self._draw(), self.recipe.network.anchor)
-        with torch.autocast("cpu", torch.bfloat16):
-            value = loss(self.network, batch, self.recipe.gradient_loss)
-        self.optimiser.zero_grad(set_to_none=True)
+    def advance(self, rate: float) -> float:
+        """One step at a learning rate; returns its loss.
+
+        A step whose loss or gradient is not finite changes no weight and is counted; after :data:`MOST_SKIPPED` of
+        them in a row a TerrainError ends the training.
+        """
+        batch = collate(self.draw(self.step)).to(self.compute.device)
+        with self.autocast():
+            value = loss(self.network, batch, self.recipe)
         value.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimiser.step()
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.step += 1
+        if not bool(torch.isfinite(norm + value.detach())):
+            self._skip()
+            return float(value.detach())
+        self._skipped_in_a_row = 0
+        self.optimisers.step(rate)
         keep = min(self.recipe.average_decay, (self.step + 1) / (self.step + 10))
         for name, current in self.network.state_dict().items():
             self.average[name].lerp_(current, 1 - keep)
         return float(value.detach())
 
-    def _draw(self) -> list[Pair]:
-        rng = np.random.default_rng([self.recipe.seed, self.step])
+    def _skip(self) -> None:
+        self.optimisers.forget()
+        self.skipped += 1
+        self._skipped_in_a_row += 1
+        if self._skipped_in_a_row >= MOST_SKIPPED:
+            raise TerrainError(
+                f"The loss was not a number in {MOST_SKIPPED} steps in a row, up to step {self.step}; "
+                "give a recipe with a lower learning_rate, or look for impossible heights in the DEMs."
+            )
+
+    def autocast(self) -> torch.autocast:
+        """The number format of the convolutions of a step."""
+        device = torch.device(self.compute.device).type
+        return torch.autocast(device, torch.bfloat16, enabled=self.compute.torch_dtype == torch.bfloat16)
+
+    def draw(self, step: int) -> list[Pair]:
+        """The pairs of a step, the same for the same seed."""
+        rng = np.random.default_rng([self.recipe.seed, step])
         pairs: list[Pair] = []
-        while len(pairs) < self.recipe.batch:
+        for _ in range(MOST_TRIES * self.recipe.batch):
             region = self.learn[rng.choice(len(self.learn), p=self.share)]
             pair = draw_pair(region, self.recipe.degradations, self.recipe.shape, rng)
             if pair is not None:
                 pairs.append(pair)
-        return pairs
+            if len(pairs) == self.recipe.batch:
+                return pairs
+        raise TerrainError(
+            f"The DEMs have hardly any gap-free square for {self.recipe.shape.coarse_px} coarse cells; "
+            "fill their voids, give larger DEMs, or a recipe with a smaller shape.coarse_px or scale_max."
+        )
 
-    def _save(self) -> None:
+    @torch.no_grad()
+    def _ratio(self, network: Network, batch: Batch) -> float:
+        """RMSE of the network over that of the weight-less surface, on one region."""
+        batch = batch.to(self.compute.device)
+        with self.autocast():
+            error = (network.predict(batch).float() - batch.target) * batch.scale_m
+        return float((error.square().mean() / (batch.truth_m - batch.base_m).square().mean()).sqrt())
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        if self.folder is None:
+            return
         state = {
             "step": self.step,
+            "skipped": self.skipped,
             "network": self.network.state_dict(),
             "average": self.average,
-            "optimiser": self.optimiser.state_dict(),
+            "optimisers": [o.state_dict() for o in self.optimisers.all],
         }
         fresh = self.folder / (CHECKPOINT + ".part")
         torch.save(state, fresh)
         fresh.replace(self.folder / CHECKPOINT)
 
-    def _load(self) -> None:
-        state = torch.load(self.folder / CHECKPOINT, weights_only=True)
-        self.step, self.average = state["step"], state["average"]
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
+    def _load(self, path: Path) -> None:
+        if not path.exists():
+            return
+        try:
+            if not zipfile.is_zipfile(path):
+                raise ValueError("not a checkpoint")
+            state = torch.load(path, weights_only=True, map_location=self.compute.device)
+            self.step, self.skipped, self.average = state["step"], state.get("skipped", 0), state["average"]
+            self.network.load_state_dict(state["network"])
+            for optimiser, kept in zip(self.optimisers.all, state["optimisers"], strict=True):
+                optimiser.load_state_dict(kept)
+        except (RuntimeError, KeyError, ValueError, TypeError) as error:
+            raise TerrainError(
+                f"The checkpoint {path} is damaged or belongs to another recipe; remove it, or give its recipe."
+            ) from error
+
+
+def plain(scale: float) -> Degradations:
+    """Cell averages at one scale and nothing else: what validation looks at."""
+    names = "point gaussian bicubic noise rounding void integer_scale unequal_scale phase"
+    values: dict[str, Any] = {f"{name}_share": 0.0 for name in names.split()}
+    values |= {"scale_min": scale, "scale_max": scale, "relief_factor_min": 1.0, "relief_factor_max": 1.0}
+    return Degradations(**values)
+
+
+def load_weights(card: Card) -> Weights:
+    """The weights of a model card in float32, by name, to start a training from."""
+    try:
+        return {name: value.float() for name, value in load_file(card.weights_path()).items()}
+    except SafetensorError as error:
+        raise TerrainError(f"The weights of model {card.name} cannot be read; install the model again.") from error
+
+
+def _load_weights(network: torch.nn.Module, weights: Weights, label: str) -> None:
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise TerrainError(
+            f"{label} does not fit the recipe's network; leave the network out of the recipe."
+        ) from error
 
 
 def _shares(recipe: Recipe, regions: Sequence[Region]) -> np.ndarray:
-    """Share of each region: the recipe's share of its prefix, spread over that prefix by area."""
+    """Share of each region: the recipe's share of its prefix, spread over that prefix by area; without any, by area."""
     share = np.zeros(len(regions))
-    for prefix, weight in recipe.regions.items():
+    for prefix, weight in (recipe.regions or {"": 1.0}).items():
         area = np.array([r.heights.size if r.name.startswith(prefix) else 0.0 for r in regions])
         if area.sum() > 0:
             share += weight * area / area.sum()
+    if not share.sum() > 0:
+        names = ", ".join(recipe.regions) or "none"
+        raise TerrainError(f"No DEM is left to learn from: the recipe's regions are {names}; name some that are there.")
     return share / share.sum()
 
 
-def _anchor_taps(pair: Pair, anchor: str) -> tuple[Taps, Taps]:
-    if anchor == "nearest":
-        return nearest_taps(pair.rows), nearest_taps(pair.cols)
-    return (
-        baseline.taps(pair.rows, pair.row_size, pair.point_sampled),
-        baseline.taps(pair.cols, pair.col_size, pair.point_sampled),
-    )
-
-
-def _at(taps: tuple[Taps, Taps], values: torch.Tensor) -> torch.Tensor:
-    rows, cols = taps
-    return cols.clamped(values.shape[1]).apply(rows.clamped(values.shape[0]).apply(values, 0), 1)
-
-
-def _gradients(heights: torch.Tensor, scale_m: torch.Tensor) -> torch.Tensor:
-    down, across = torch.gradient(heights, dim=(1, 2))
-    return torch.stack([down, across], dim=1).div(scale_m.clamp_min(0.02)[:, None]).clamp(-50, 50).float()
-
-
-@torch.no_grad()
-def _ratio(network: Ebcf, batch: Batch, pairs: Sequence[Pair]) -> float:
-    """RMSE of the network over that of the baseline surface, on one region."""
-    reference = batch if network.settings.anchor == "cubic" else collate(pairs)
-    bias = []
-    with torch.autocast("cpu", torch.bfloat16):
-        latents = network.encode(batch.features, pad=1)
-        for i, q in enumerate(batch.queries):
-            bias.append(network.decode(latents[i : i + 1], q).float())
-    error = (torch.cat(bias) - batch.target) * batch.scale_m
-    return float((error.square().mean() / (reference.target * reference.scale_m).square().mean()).sqrt())
-
-
-def export(network: Ebcf, folder: Path) -> dict:
+def export(network: torch.nn.Module, folder: Path) -> dict:
     """Write ``weights.safetensors`` in float16 and return the card's entry for it."""
     path = folder / "weights.safetensors"
     fresh = path.with_suffix(".part")
-    save_file({name: value.half().contiguous() for name, value in network.state_dict().items()}, fresh)
+    save_file({name: value.half().cpu().contiguous() for name, value in network.state_dict().items()}, fresh)
     fresh.replace(path)
     digits = hashlib.sha256(path.read_bytes()).hexdigest()
     return {

@@ -21,6 +21,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
     return dems.tiny_ebcf(tmp_path_factory.mktemp("models") / "tiny")
 
 
+@pytest.fixture(scope="session")
+def tiny_field(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Folder of a small calibrated field model with random weights."""
+    return dems.tiny_field(tmp_path_factory.mktemp("models") / "tinyfield")
+
+
 @pytest.fixture
 def out(tmp_path: Path) -> str:
     """Where a test may write its result; the folder holds nothing else."""

@@ -91,3 +91,17 @@ def test_area_weights_conserve_the_mean(scale: float) -> None:
     weights = area_weights(int(np.ceil(10 * scale)), 10, scale)
     np.testing.assert_allclose(weights.sum(axis=1), 1)
     np.testing.assert_allclose(weights.sum(axis=0)[: int(10 * scale)], 1 / scale)
+
+
+def test_unaverage_is_the_inverse_of_average() -> None:
+    """To a ten-thousandth away from the array's edge, even on noise."""
+    values = torch.from_numpy(np.random.default_rng(3).normal(size=(48, 52)))
+    inner = np.s_[10:-10, 10:-10]
+    for found in (baseline.average(baseline.unaverage(values)), baseline.unaverage(baseline.average(values))):
+        assert (found - values)[inner].abs().max() < 1e-4 * values.abs().max()
+
+
+@pytest.mark.parametrize("height", [0.0, 8848.86, -430.5])
+def test_unaverage_keeps_constants(height: float) -> None:
+    values = torch.full((20, 20), height, dtype=torch.float64)
+    assert (baseline.unaverage(values) - values).abs().max() <= 1e-12 * abs(height)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,22 @@ def test_a_card_that_tells_of_another_network_is_refused(tiny: str, tmp_path: Pa
     (tmp_path / "weights.safetensors").write_bytes((Path(tiny) / "weights.safetensors").read_bytes())
     with pytest.raises(TerrainError, match=says):
         surface.load(card.find(str(tmp_path)), compute.Compute())
+
+
+@pytest.mark.parametrize("change", [{"network": {"blocks": 3, "channels": 8}}, {"network": {"colour": 1}}])
+def test_a_field_card_that_tells_of_another_network_is_refused(tiny_field: str, change: dict) -> None:
+    other = replace(card.find(tiny_field), **change)
+    with pytest.raises(TerrainError, match="weights of model tinyfield do not fit its card"):
+        surface.load(other, compute.Compute())
+
+
+def test_every_family_says_what_it_can_do(tiny: str, tiny_field: str) -> None:
+    models = [surface.load(card.find(name), compute.Compute()) for name in ("baseline", tiny, tiny_field)]
+    assert [m.honours_input for m in models] == [False, False, True]
+    assert [m.tells_error for m in models] == [False, False, True]
+    for model in models[:2]:
+        with pytest.raises(TerrainError, match="does not estimate its error"):
+            model.error90(None, None)
 
 
 def test_a_damaged_card_keeps_no_other_model_from_being_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,3 +62,88 @@ def test_cell_taps_are_the_average_of_point_taps() -> None:
 def test_clamping_repeats_the_edge() -> None:
     taps = kernels.point_taps(np.array([0.5, 3.5])).clamped(4)
     assert taps.index.min() == 0 and taps.index.max() == 3
+
+
+def test_slope_taps_are_the_derivative_of_point_taps() -> None:
+    values = torch.from_numpy(np.random.default_rng(2).normal(size=24))
+    at, step = np.linspace(5.01, 12.49, 60), 1e-5
+    up, down = (kernels.point_taps(at + d).apply(values, 0).numpy() for d in (step, -step))
+    assert kernels.slope_taps(at).apply(values, 0).numpy() == pytest.approx((up - down) / (2 * step), abs=1e-4)
+    line = torch.arange(24.0, dtype=torch.float64) * 3
+    assert kernels.slope_taps(at).apply(line, 0).numpy() == pytest.approx(3)
+
+
+# The lapped cosine series
+
+ORDER = 8
+
+
+def series(taps: kernels.LappedTaps, coefficients: np.ndarray) -> np.ndarray:
+    """The sum over three cells, term by term."""
+    cells = taps.first[:, None] + np.arange(3)
+    return np.einsum("pka,pka->p", taps.weight, coefficients[cells])
+
+
+def by_definition(position: float, coefficients: np.ndarray) -> float:
+    """Every cell under its window, as the docstring says."""
+    total = 0.0
+    for i, terms in enumerate(coefficients):
+        u = (position - i + 0.5) / 2
+        if 0 < u < 1:
+            total += np.sin(np.pi * u) ** 2 * (terms * np.cos(np.pi * u * np.arange(len(terms)))).sum()
+    return total
+
+
+@pytest.fixture
+def coefficients() -> np.ndarray:
+    return np.random.default_rng(4).normal(size=(14, ORDER))
+
+
+def test_lapped_taps_are_their_definition(coefficients: np.ndarray) -> None:
+    at = np.random.default_rng(5).uniform(3, 11, 50)
+    expected = [by_definition(p, coefficients) for p in at]
+    assert series(kernels.lapped_taps(at, 0.0, ORDER), coefficients) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("width", [1.0, 0.5, 1 / 3.7, 1 / 16])
+def test_lapped_taps_of_cells_are_averages(coefficients: np.ndarray, width: float) -> None:
+    at = np.array([3.0, 4.49, 5.5, 7.99, 9.03])
+    inside = ((np.arange(20_000) + 0.5) / 20_000 - 0.5) * width
+    points = series(kernels.lapped_taps((at[:, None] + inside).ravel(), 0.0, ORDER), coefficients)
+    found = series(kernels.lapped_taps(at, width, ORDER), coefficients)
+    assert found == pytest.approx(points.reshape(5, -1).mean(axis=1), abs=1e-7)
+
+
+def test_lapped_slope_taps_are_the_derivative(coefficients: np.ndarray) -> None:
+    at, step = np.random.default_rng(6).uniform(3, 11, 50), 1e-6
+    up, down = (series(kernels.lapped_taps(at + d, 0.0, ORDER), coefficients) for d in (step, -step))
+    found = series(kernels.lapped_slope_taps(at, ORDER), coefficients)
+    assert found == pytest.approx((up - down) / (2 * step), abs=1e-6)
+
+
+@given(POSITIONS, WIDTHS)
+def test_the_windows_of_neighbours_add_up_to_one(position: float, width: float) -> None:
+    for size in (0.0, width):
+        assert kernels.lapped_taps(np.array([position]), size, 1).weight.sum() == pytest.approx(1, abs=1e-12)
+    assert kernels.lapped_slope_taps(np.array([position]), 1).weight.sum() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("place", [5.0, 5.5])
+def test_heights_and_slopes_have_no_step_where_cells_change(coefficients: np.ndarray, place: float) -> None:
+    """A window begins in the middle of a cell, the list of three cells changes at its edge."""
+    at = np.array([place - 1e-9, place, place + 1e-9])
+    for taps in (kernels.lapped_taps(at, 0.0, ORDER), kernels.lapped_slope_taps(at, ORDER)):
+        assert np.ptp(series(taps, coefficients)) < 1e-5
+
+
+@given(POSITIONS, WIDTHS, st.integers(-60, 1_000_000))
+def test_lapped_weights_are_the_same_bits_wherever_counting_begins(position: float, width: float, origin: int) -> None:
+    for taps in (lambda p: kernels.lapped_taps(p, width, ORDER), lambda p: kernels.lapped_slope_taps(p, ORDER)):
+        here, there = taps(np.array([position])), taps(np.array([position]) + origin)
+        assert np.array_equal(here.weight, there.weight) and np.array_equal(here.first + origin, there.first)
+
+
+def test_the_dense_matrix_is_the_taps(coefficients: np.ndarray) -> None:
+    taps = kernels.lapped_taps(np.linspace(2.1, 11.9, 23), 0.25, ORDER)
+    found = taps.dense(len(coefficients)).numpy() @ coefficients.ravel()
+    assert found == pytest.approx(series(taps, coefficients), abs=1e-12)

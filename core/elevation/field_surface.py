@@ -1,0 +1,243 @@
+"""The field model as a surface: tiles of any size through :mod:`.field` in fixed tensor shapes.
+
+The trunk runs valid convolutions on the halo-trimmed window, once per window. The coefficients follow when the size of
+the fine cells is known, and a lattice of positions is two rows of matrix products (:mod:`.rendering`).
+
+The surface is a function of the position: cubic interpolation of the prepared heights plus the lapped cosines. Fine
+cells are its averages, or its heights at their centres where the input is point-sampled; slopes are its derivatives.
+Imports torch and numpy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from ..errors import TerrainError
+from . import baseline, calibration, normaliser, rendering
+from .card import Card
+from .compute import Compute
+from .field import REACH_PX, Field, FieldSettings, correction, lattice_taps
+from .kernels import Floats, LappedTaps, Queries, Taps, lapped_slope_taps, lapped_taps, point_taps, slope_taps
+from .surface import CoarseHeights
+
+CORRECTION_PX = REACH_PX + baseline.INVERSE_PX + 2
+"""Reach of the correction beyond a position: interpolation, inverse of the average, coefficients of an average."""
+
+
+@dataclass(frozen=True)
+class Latent:
+    """One encoded window.
+
+    Attributes
+    ----------
+    prepared, scale_m, rest_m, slope_deg, valid
+        ``(H, W)``: heights of the weight-less surface, the local unit of the network's answer, what the surface leaves
+        of the known heights, slope of the coarse heights, and where they are known.
+    cell_width_m, cell_height_m
+        Size of the coarse cells on the ground, per row.
+    codes
+        ``(1, channels, H - 2 margin, W - 2 margin)`` codes of the inner cells.
+    margin_px
+        Cells of the window before the first code.
+
+    """
+
+    prepared: torch.Tensor
+    scale_m: torch.Tensor
+    rest_m: torch.Tensor
+    slope_deg: torch.Tensor
+    valid: torch.Tensor
+    cell_width_m: Floats
+    cell_height_m: Floats
+    codes: torch.Tensor
+    margin_px: int
+    point_sampled: bool
+    honour: bool
+
+    def inner(self, values: torch.Tensor) -> torch.Tensor:
+        """The part of ``(H, W)`` that has codes."""
+        return values[self.margin_px : -self.margin_px, self.margin_px : -self.margin_px]
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """The surface for one size of fine cells, on the cells that have codes.
+
+    Attributes
+    ----------
+    prepared
+        ``(H', W')`` float64, what is interpolated.
+    series
+        ``(H' * order, W' * order)`` in metres, coefficients of the cosines, see :func:`.rendering.series`.
+
+    """
+
+    prepared: torch.Tensor
+    series: torch.Tensor
+
+    def at(self, rows: AxisTaps, cols: AxisTaps) -> Floats:
+        """Sum of both parts by the taps of the two axes, ``(rows, cols)``."""
+        base = rendering.of_heights(self.prepared, rows[0], cols[0])
+        heights: Floats = rendering.lattice(base, rendering.of_series(self.series, rows[1], cols[1])).numpy()
+        return heights
+
+
+AxisTaps = tuple[Taps, LappedTaps]
+
+
+class FieldSurface:
+    """The field on the registered weight-less surface; heights are float64, codes bf16 or fp32, coefficients fp32."""
+
+    honours_input = True
+    bytes_per_fine = 80.0
+
+    def __init__(self, card: Card, compute: Compute) -> None:
+        network = _network(card)
+        settings = network.settings
+        self.card, self.compute = card, compute
+        self._calibration = calibration.read(card)
+        self.tells_error = self._calibration is not None
+        self.halo_px = normaliser.EXTEND_PX + normaliser.RADIUS_PX + settings.trunk_radius_px + CORRECTION_PX
+        self.bytes_per_coarse = 4.5 * settings.channels * compute.torch_dtype.itemsize + 300.0
+        network = network.to(compute.device, compute.torch_dtype)
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network: Field = network.eval().requires_grad_(requires_grad=False)
+
+    @torch.inference_mode()
+    def encode(self, known: CoarseHeights) -> Latent:
+        """Normalise and encode; codes exist where the whole receptive field lies inside the window."""
+        valid = torch.from_numpy(np.ascontiguousarray(known.valid))
+        placed = torch.from_numpy(np.ascontiguousarray(known.placed))
+        heights = normaliser.extend(torch.from_numpy(np.ascontiguousarray(known.heights)), placed)
+        width_m, height_m = (torch.from_numpy(size)[None] for size in (known.cell_width_m, known.cell_height_m))
+        point = torch.tensor([known.point_sampled])
+        normal = normaliser.normalise(heights[None], valid[None], (width_m, height_m), point)
+        trunk = self._network.settings.trunk_radius_px
+        trim = self.halo_px - trunk - CORRECTION_PX
+        features = normal.features[:, :, trim:-trim, trim:-trim].to(self.compute.device, self.compute.torch_dtype)
+        prepared = baseline.prepare(heights, known.point_sampled)
+        rest = torch.zeros_like(heights) if known.point_sampled else heights - baseline.average(prepared)
+        return Latent(
+            prepared=prepared,
+            scale_m=normal.scale_m[0],
+            rest_m=torch.where(valid, rest, 0.0),
+            slope_deg=_slope_deg(heights, width_m[0], height_m[0]),
+            valid=valid,
+            cell_width_m=known.cell_width_m,
+            cell_height_m=known.cell_height_m,
+            codes=self._network.encode(features.contiguous(memory_format=torch.channels_last)),
+            margin_px=trim + trunk,
+            point_sampled=known.point_sampled,
+            honour=known.honour,
+        )
+
+    @torch.inference_mode()
+    def decode(self, latent: Latent, queries: Queries) -> Floats:
+        """The weight-less surface, corrected where the input is honoured, plus the field."""
+        inside, order = _inside(queries, latent.margin_px), self._network.settings.order
+        rows, cols = lattice_taps(inside, order, latent.point_sampled)
+        base_rows = baseline.taps(inside.rows, inside.row_size, latent.point_sampled)
+        base_cols = baseline.taps(inside.cols, inside.col_size, latent.point_sampled)
+        return self._expansion(latent, queries).at((base_rows, rows), (base_cols, cols))
+
+    @torch.inference_mode()
+    def slopes(self, latent: Latent, queries: Queries) -> tuple[Floats, Floats]:
+        """Rise of the surface per metre to the east and to the north at the positions, each ``(rows, cols)``.
+
+        Exact derivatives at points, not over cells. The sizes of ``queries`` say which fine cells the surface is made
+        for. Metres are those of the coarse cells, linear between the centres of their rows.
+        """
+        inside, order = _inside(queries, latent.margin_px), self._network.settings.order
+        surface = self._expansion(latent, queries)
+        at_rows, at_cols = (_point_axis(positions, order) for positions in (inside.rows, inside.cols))
+        along_rows, along_cols = (_slope_axis(positions, order) for positions in (inside.rows, inside.cols))
+        centres = np.arange(latent.cell_width_m.size) + 0.5
+        width_m, height_m = (np.interp(queries.rows, centres, m) for m in (latent.cell_width_m, latent.cell_height_m))
+        east = surface.at(at_rows, along_cols) / width_m[:, None]
+        return east, surface.at(along_rows, at_cols) / -height_m[:, None]
+
+    @torch.inference_mode()
+    def error90(self, latent: Latent, queries: Queries) -> Floats:
+        """Half width in metres of the band that holds the true height nine times in ten, ``(rows, cols)``."""
+        if self._calibration is None:
+            raise TerrainError(
+                f"The card of model {self.card.name} has no calibration of its error; run it without UNCERTAINTY."
+            )
+        expected, slope_deg, filled = (torch.from_numpy(values) for values in self.estimate(latent, queries))
+        scale = 1 / np.sqrt(queries.row_size * queries.col_size)
+        return expected.mul_(self._calibration.multiplier(slope_deg, float(scale), filled > 0.5)).numpy()
+
+    @torch.inference_mode()
+    def estimate(self, latent: Latent, queries: Queries) -> tuple[Floats, Floats, Floats]:
+        """The network's own estimate before calibration, and what calibration goes by, each ``(rows, cols)``.
+
+        Expected error in metres, slope of the coarse heights in degrees, and 1 where the position lies in a void.
+        """
+        order = self._network.settings.spread_order
+        inside = _inside(queries, latent.margin_px)
+        spread = rendering.series(self._network.log_spread(latent.codes, self._sizes(queries))[0])
+        expected = rendering.lattice(rendering.of_series(spread, *lattice_taps(inside, order, True))).exp_()
+        smooth = point_taps(inside.rows, "bspline"), point_taps(inside.cols, "bspline")
+        scale_m, slope_deg = (
+            rendering.lattice(rendering.of_heights(latent.inner(values), *smooth))
+            for values in (latent.scale_m, latent.slope_deg)
+        )
+        return expected.mul_(scale_m).numpy(), slope_deg.numpy(), _in_voids(latent, queries)
+
+    def _sizes(self, queries: Queries) -> torch.Tensor:
+        return torch.tensor([[queries.row_size, queries.col_size]], device=self.compute.device)
+
+    def _expansion(self, latent: Latent, queries: Queries) -> Expansion:
+        coefficients = self._network.height(latent.codes, self._sizes(queries))[0]
+        series = rendering.series(coefficients, latent.inner(latent.scale_m))
+        prepared = latent.inner(latent.prepared)
+        return Expansion(prepared + self._correction(latent, series) if latent.honour else prepared, series)
+
+    def _correction(self, latent: Latent, series: torch.Tensor) -> torch.Tensor:
+        """Change of the prepared heights, ``(H', W')``; of no use in the outermost :data:`CORRECTION_PX` cells."""
+        width, order = 0.0 if latent.point_sampled else 1.0, self._network.settings.order
+        rows, cols = (lapped_taps(np.arange(1.0, n - 1) + 0.5, width, order) for n in latent.codes.shape[2:])
+        found = rendering.lattice(rendering.of_series(series, rows, cols))
+        found = F.pad(found, (REACH_PX, REACH_PX, REACH_PX, REACH_PX))
+        return correction(latent.inner(latent.rest_m), found, latent.inner(latent.valid), latent.point_sampled)
+
+
+def _point_axis(positions: Floats, order: int) -> AxisTaps:
+    return point_taps(positions), lapped_taps(positions, 0.0, order)
+
+
+def _slope_axis(positions: Floats, order: int) -> AxisTaps:
+    return slope_taps(positions), lapped_slope_taps(positions, order)
+
+
+def _in_voids(latent: Latent, queries: Queries) -> Floats:
+    """1 where the position lies in a cell that is not known, else 0."""
+    rows, cols = (np.floor(positions).astype(np.int64) for positions in (queries.rows, queries.cols))
+    filled: Floats = (~latent.valid.numpy())[np.ix_(rows, cols)].astype(np.float64)
+    return filled
+
+
+def _inside(queries: Queries, margin_px: int) -> Queries:
+    """Positions counted from the first cell that has coefficients."""
+    return Queries(queries.rows - margin_px, queries.cols - margin_px, queries.row_size, queries.col_size)
+
+
+def _slope_deg(heights: torch.Tensor, width_m: torch.Tensor, height_m: torch.Tensor) -> torch.Tensor:
+    """Slope of the coarse heights in degrees, by central differences."""
+    down, across = torch.gradient(heights)
+    return torch.hypot(down / height_m[:, None], across / width_m[:, None]).atan().rad2deg()
+
+
+def _network(card: Card) -> Field:
+    try:
+        network = Field(FieldSettings(**card.network))
+        network.load_state_dict(load_file(card.weights_path()))
+    except (TypeError, RuntimeError, SafetensorError) as error:
+        raise TerrainError(f"The weights of model {card.name} do not fit its card; install the model again.") from error
+    return network
