@@ -8,6 +8,9 @@ from pathlib import Path, PurePath
 
 from .elevation.card import Card
 
+PATHS = ("input", "grid", "model", "output", "difference", "uncertainty", "provenance")
+"""Settings that name files."""
+
 
 def version() -> str:
     """Version of Neural Terrain, from metadata.txt beside the package."""
@@ -21,11 +24,7 @@ def tags(card: Card, compute: str, settings: dict) -> dict[str, str]:
 
     Paths are cut to file names: a result may be published, the folders of its maker need not be.
     """
-    told = {
-        k: PurePath(v).name if k in ("input", "grid", "output", "difference", "model") else v
-        for k, v in settings.items()
-        if v
-    }
+    told = {k: PurePath(v).name if k in PATHS else v for k, v in settings.items() if v}
     return {
         "NEURAL_TERRAIN_VERSION": version(),
         "NEURAL_TERRAIN_MODEL": f"{card.name} {card.version} {card.short_hash}",

@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.fill import fillnodata
 from rasterio.transform import Affine
 from rasterio.windows import Window as FileWindow
 
 from . import grid as grids
+from . import voids
 from .errors import TerrainError
 from .grid import Grid
 from .tiling import BLOCK_PX, Window
@@ -36,9 +36,6 @@ from .vertical import METRES, unit_of
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-FILL_PX = 64
-"""Widest reach of void filling in cells."""
 
 ROUNDING = 1024
 """Heights are written in multiples of ``1 / ROUNDING`` of their unit: a millimetre, and a third smaller files."""
@@ -51,6 +48,9 @@ CACHE_MB = 64
 
 RESERVED = ("driver", "dtype", "count", "height", "width", "transform", "nodata", "crs", "gcps", "rpcs", "sharing")
 """Names that rasterio would take for properties of the raster itself."""
+
+FOR_HEIGHTS = ("predictor", "max_z_error", "nbits", "discard_lsb")
+"""Creation options that say how heights are stored; a file of classes goes without them."""
 
 GDAL_ERRORS = (RasterioError, CPLE_BaseError, OSError)
 """What rasterio raises; closing a file lets GDAL's own errors through."""
@@ -86,8 +86,6 @@ class Reading:
         Further no-data intervals, both ends included, in stored heights (after scale and offset).
     z_unit
         ``auto``, ``metre``, ``foot`` or ``us-foot``.
-    fill
-        Fill voids up to :data:`FILL_PX` cells from known ground by inverse distances (GDAL's method).
 
     """
 
@@ -95,7 +93,6 @@ class Reading:
     crs: str = ""
     no_data: Sequence[Sequence[float]] = ()
     z_unit: str = "auto"
-    fill: bool = False
 
 
 class Source:
@@ -165,13 +162,25 @@ class Source:
         """
         rows = mirror(window.row, window.row_stop, self.grid.rows)
         cols = mirror(window.col, window.col_stop, self.grid.cols)
-        margin = FILL_PX if self.reading.fill else 0
-        inside = _around(rows, margin, self.grid.rows), _around(cols, margin, self.grid.cols)
+        inside = _around(rows, 0, self.grid.rows), _around(cols, 0, self.grid.cols)
         heights, valid = self._read_inside(*inside)
-        if self.reading.fill:
-            heights, valid = fill_voids(heights, valid)
         place = np.ix_(rows - inside[0][0], cols - inside[1][0])
         return heights[place], valid[place]
+
+    def read_filled(self, window: Window) -> tuple[Floats, Bools, Bools]:
+        """Like :meth:`read`, with small voids filled (:mod:`.voids`): heights, validity, and where they were filled.
+
+        Filled cells are not valid. Which voids are filled, and with what, is the same for every window.
+        """
+        rows = mirror(window.row, window.row_stop, self.grid.rows)
+        cols = mirror(window.col, window.col_stop, self.grid.cols)
+        (top, bottom), (left, right) = _around(rows, 0, self.grid.rows), _around(cols, 0, self.grid.cols)
+        inside = _around(rows, voids.MARGIN_PX, self.grid.rows), _around(cols, voids.MARGIN_PX, self.grid.cols)
+        row, col = inside[0][0], inside[1][0]
+        heights, valid = self._read_inside(*inside)
+        heights, filled = voids.fill(heights, valid, voids.Part(top - row, left - col, bottom - row, right - col))
+        place = np.ix_(rows - row, cols - col)
+        return heights[place], valid[place], filled[place]
 
     def valid_mask(self, rows: NDArray[np.int64], cols: NDArray[np.int64], read: Window, valid: Bools) -> Bools:
         """Validity of source cells ``rows`` x ``cols`` (global), cut from the ``valid`` of a ``read`` window.
@@ -246,7 +255,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Writing:
-    """What a sink's file looks like; ``options`` are GDAL creation options that win over the defaults."""
+    """What a sink's file looks like; ``options`` are GDAL creation options that win over the defaults.
+
+    ``label`` is the unit that the band names where its numbers are no heights: degrees, say. Where ``classes`` are
+    given, names with colours as red, green and blue, cells are bytes that number them from 0, and none is no-data.
+    """
 
     unit: str = "metre"
     nodata: float = DEFAULT_NODATA
@@ -254,6 +267,8 @@ class Writing:
     options: tuple[str, ...] = ()
     is_point: bool = False
     description: str = "Elevation"
+    label: str = ""
+    classes: tuple[tuple[str, tuple[int, int, int]], ...] = ()
     tags: dict[str, str] = field(default_factory=dict)
 
 
@@ -285,6 +300,13 @@ class Sink:
         values[values == nodata] = _beside(nodata)
         self.statistics.add(values[valid])
         values[~valid] = nodata
+        self._put(window, values)
+
+    def write_classes(self, window: Window, numbers: NDArray[np.uint8]) -> None:
+        """Write numbers of :attr:`Writing.classes`."""
+        self._put(window, numbers)
+
+    def _put(self, window: Window, values: NDArray[Any]) -> None:
         place = FileWindow(window.col, window.row, window.cols, window.rows)
         try:
             self._file.write(values, 1, window=place)
@@ -336,30 +358,46 @@ class Sink:
                     raise OSError(f"block {row}, {col} is missing from the file")
 
     def _profile(self) -> dict[str, Any]:
-        grid, compression = self.grid, self.writing.compression
+        grid = self.grid
         profile: dict[str, Any] = {
             "driver": "GTiff", "dtype": "float32", "count": 1, "height": grid.rows, "width": grid.cols,
             "transform": Affine(grid.dx, 0, grid.x0, 0, -grid.dy, grid.y0), "nodata": self.writing.nodata,
             "tiled": True, "blockxsize": BLOCK_PX, "blockysize": BLOCK_PX, "num_threads": "ALL_CPUS",
             "bigtiff": "YES" if grid.rows * grid.cols * 4 > 3.9e9 else "IF_SAFER",
         }  # fmt: skip
+        if self.writing.classes:
+            profile |= {"dtype": "uint8", "nodata": None}
         if grid.crs:
             profile["crs"] = grid.crs
-        profile |= {
+        return profile | self._compressed() | self._options()
+
+    def _compressed(self) -> dict[str, Any]:
+        choices: dict[str, dict[str, Any]] = {
             "ZSTD": {"compress": "ZSTD", "zstd_level": 1, "predictor": 3},
             "DEFLATE": {"compress": "DEFLATE", "zlevel": 6, "predictor": 3},
             "LERC": {"compress": "LERC", "max_z_error": 1 / ROUNDING},
             "NONE": {},
-        }[compression]
+        }
+        chosen = choices[self.writing.compression]
+        if not self.writing.classes:
+            return chosen
+        exact = choices["DEFLATE"] if self.writing.compression == "LERC" else chosen
+        return {name: value for name, value in exact.items() if name not in FOR_HEIGHTS}
+
+    def _options(self) -> dict[str, str]:
         options = {k.lower(): v for k, _, v in (o.partition("=") for o in self.writing.options)}
         for name in options:
             if name in RESERVED:
                 raise TerrainError(f"{name.upper()} is no creation option of a GeoTIFF; remove it from the options.")
-        return profile | options
+        return {name: v for name, v in options.items() if not (self.writing.classes and name in FOR_HEIGHTS)}
 
     def _describe(self) -> None:
         self._file.set_band_description(1, self.writing.description)
-        self._file.units = (self.writing.unit,)
+        if self.writing.classes:
+            self._file.write_colormap(1, {n: (*colour, 255) for n, (_, colour) in enumerate(self.writing.classes)})
+            self._file.update_tags(1, **{f"CLASS_{n}": name for n, (name, _) in enumerate(self.writing.classes)})
+        else:
+            self._file.units = (self.writing.label or self.writing.unit,)
         point = {"AREA_OR_POINT": "Point"} if self.writing.is_point else {}
         self._file.update_tags(**self.writing.tags, **point)
 
@@ -428,20 +466,6 @@ def mirror(start: int, stop: int, count: int) -> NDArray[np.int64]:
     """Indices ``start .. stop`` reflected into ``0 .. count``, edge cells repeated once: ``-1`` is ``0``."""
     folded = np.arange(start, stop) % (2 * count)
     return np.where(folded < count, folded, 2 * count - 1 - folded)
-
-
-def fill_voids(heights: Floats, valid: Bools) -> tuple[Floats, Bools]:
-    """Fill voids up to :data:`FILL_PX` cells from known ground; wider ones stay voids.
-
-    GDAL answers in float32: filled heights are good to a quarter of a millimetre up to 4096 m, the same in any window.
-    """
-    if valid.all() or not valid.any():
-        return heights, valid
-    lowest = -1.0e6
-    raw = np.where(valid, heights, lowest).astype(np.float32)
-    filled = fillnodata(raw, mask=valid.astype(np.uint8), max_search_distance=FILL_PX, smoothing_iterations=0)
-    known = valid | (filled > lowest / 2)
-    return np.where(valid, heights, np.where(known, filled.astype(np.float64), 0.0)), known
 
 
 def _open(path: str | Path, mode: str = "r", **profile: Any) -> Any:

@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import grid as grids
-from . import pipeline, provenance, raster, tiling
+from . import pipeline, provenance, raster, tiling, voids
 from .elevation import baseline_surface, card, compute, kernels, surface
 from .errors import TerrainError
 from .grid import Grid, Target
-from .jobs.superresolve import DEFAULT_SCALE, Settings, same_file
+from .jobs.superresolve import CLASSES, DEFAULT_SCALE, OUTPUTS, Settings, same_file
 from .progress import Progress
 from .raster import Bools, Floats, Reading, Sink, Source, Writing
 from .tiling import Plan, Tile
@@ -26,53 +27,79 @@ from .tiling import Plan, Tile
 AUTOMATIC_MEMORY_MB = 640
 """Memory for tiles where the user gives none, at most an eighth of the computer's."""
 
+BESIDE_BYTES_PER_CELL = 32.0
+"""Memory of a layer beside the heights: while it is computed, and while two tiles wait with it."""
+
+ERROR_TAGS = {
+    "NEURAL_TERRAIN_COVERAGE": "0.9",
+    "NEURAL_TERRAIN_ERROR": "Half width of the band around the elevation that holds the true height nine times in ten, "
+    "for a perfect coarse DEM; add the error of the coarse DEM in quadrature.",
+}
+"""What the file of the uncertainty says about itself."""
+
 
 @dataclass(frozen=True)
 class Coarse:
-    """One read window."""
+    """One read window; ``filled`` says which cells are not valid but hold heights that were laid over a void."""
 
     heights: Floats
     valid: Bools
+    filled: Bools
 
 
 @dataclass(frozen=True)
 class Fine:
-    """One write window; ``cubic`` is the plain cubic interpolation where a difference is wanted."""
+    """One write window.
+
+    Attributes
+    ----------
+    heights, valid
+        Metres, and where they mean something.
+    filled
+        Where they were laid over a void.
+    cubic, error90
+        Plain cubic interpolation and half width of the 90 % band, both in metres, where they are wanted.
+
+    """
 
     heights: Floats
     valid: Bools
-    cubic: Floats | None
+    filled: Bools
+    cubic: Floats | None = None
+    error90: Floats | None = None
 
 
 def refine(settings: Settings, progress: Progress) -> dict:
     """Write the finer DEM of ``settings``; returns plain values for the caller's report."""
     started_s = time.monotonic()
     progress.report(0, "Opening the DEM")
-    reading = Reading(settings.band, settings.crs, settings.no_data, settings.z_unit, settings.voids == "fill")
+    reading = Reading(settings.band, settings.crs, settings.no_data, settings.z_unit)
     with raster.environment(), Source(settings.input, reading) as source:
         _refuse_own_members(settings, source)
         target = target_of(settings, source.grid)
         progress.report(0, "Loading the model")
         model = surface.load(card.find(settings.model), compute.choose(settings.device))
-        cost = tiling.Cost(model.bytes_per_coarse, model.bytes_per_fine)
+        _refuse_unknown_error(settings, model)
         lanes = compute.lanes(model.compute.device)
-        plan = tiling.plan(target, model.halo_px, cost, budget_bytes(settings.memory_mb), lanes)
-        work = Work(source, model, plan, point_sampled(settings, source), wants_cubic=bool(settings.difference))
+        budget = budget_bytes(settings.memory_mb)
+        plan = tiling.plan(target, model.halo_px, cost_of(settings, model), budget, lanes)
+        work = Work(source, model, plan, wanted_of(settings, source))
         _say_what_matters(work, progress)
         with sinks_of(settings, work) as sinks:
             pipeline.run(plan, work.read, work.compute, sinks.write, progress.step(0, 0.99))
             progress.report(0.99, "Finishing the files")
             statistics = sinks.commit()
+    _say_what_was_filled(sinks.counts, work, progress)
     if statistics.count == 0:
         progress.warn("The result has no valid cell: the chosen part of the DEM is all no-data.")
     return {
-        "output": settings.output,
-        "difference": settings.difference,
+        **{name: getattr(settings, name) for name in OUTPUTS},
         "rows": target.grid.rows,
         "columns": target.grid.cols,
         "tiles": len(plan),
         "seconds": round(time.monotonic() - started_s, 3),
         "valid_share": statistics.count / (target.grid.rows * target.grid.cols),
+        "filled_share": sinks.counts.filled / (target.grid.rows * target.grid.cols),
         "min": statistics.low if statistics.count else None,
         "max": statistics.high if statistics.count else None,
         "device": str(model.compute),
@@ -105,35 +132,79 @@ def budget_bytes(memory_mb: float | None) -> float:
     return min(AUTOMATIC_MEMORY_MB * 2**20, compute.memory_bytes() / 8)
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be computed from each window, and how the heights are to be taken."""
+
+    point_sampled: bool = False
+    honour: bool = True
+    fill: bool = False
+    cubic: bool = False
+    error90: bool = False
+
+
+def wanted_of(settings: Settings, source: Source) -> Wanted:
+    """What the settings ask for."""
+    return Wanted(
+        point_sampled=point_sampled(settings, source),
+        honour=settings.honour_input == "yes",
+        fill=settings.voids == "fill",
+        cubic=bool(settings.difference),
+        error90=bool(settings.uncertainty),
+    )
+
+
+def cost_of(settings: Settings, model: surface.Surface) -> tiling.Cost:
+    """Memory of the model, and of what is wanted beside the heights."""
+    coarse, fine = model.bytes_per_coarse, model.bytes_per_fine
+    if settings.voids == "fill":
+        coarse += voids.BYTES_PER_CELL
+    if settings.difference:
+        fine += BESIDE_BYTES_PER_CELL
+    if settings.uncertainty:
+        fine += BESIDE_BYTES_PER_CELL
+    return tiling.Cost(coarse, fine)
+
+
 class Work:
     """What is done with one tile: read coarse heights, compute fine ones."""
 
-    def __init__(
-        self, source: Source, model: surface.Surface, plan: Plan, point_sampled: bool, *, wants_cubic: bool
-    ) -> None:
-        self.source, self.model, self.plan = source, model, plan
-        self.point_sampled, self._wants_cubic = point_sampled, wants_cubic
+    def __init__(self, source: Source, model: surface.Surface, plan: Plan, wanted: Wanted) -> None:
+        self.source, self.model, self.plan, self.wanted = source, model, plan, wanted
         self.cell_m = grids.metres_per_cell(source.grid)
 
     def read(self, tile: Tile) -> Coarse:
         """Read the tile's window of the source."""
-        return Coarse(*self.source.read(tile.read))
+        if self.wanted.fill:
+            return Coarse(*self.source.read_filled(tile.read))
+        heights, valid = self.source.read(tile.read)
+        return Coarse(heights, valid, np.zeros_like(valid))
 
     def compute(self, tile: Tile, coarse: Coarse) -> Fine:
-        """Fine heights of the tile; a tile without a valid cell is not computed."""
-        queries = self._queries(tile)
-        valid = self._valid(tile, coarse)
+        """Fine heights of the tile, and what is wanted beside them; a tile without a valid cell is not computed."""
+        queries, wanted = self._queries(tile), self.wanted
+        filled = self._over(tile, coarse.filled)
+        valid = self._over(tile, coarse.valid) | filled
         if not valid.any():
             nothing = np.zeros(valid.shape)
-            return Fine(nothing, valid, nothing if self._wants_cubic else None)
+            return Fine(nothing, valid, filled, nothing if wanted.cubic else None, nothing if wanted.error90 else None)
         compute.share_cores(self.plan.lanes)
-        heights = self.model.decode(self.model.encode(self._known(tile, coarse)), queries)
-        return Fine(heights, valid, self._cubic(coarse, queries) if self._wants_cubic else None)
+        latent = self.model.encode(self._known(tile, coarse))
+        return Fine(
+            self.model.decode(latent, queries),
+            valid,
+            filled,
+            self._cubic(coarse, queries) if wanted.cubic else None,
+            self.model.error90(latent, queries) if wanted.error90 else None,
+        )
 
     def _known(self, tile: Tile, coarse: Coarse) -> surface.CoarseHeights:
         rows = raster.mirror(tile.read.row, tile.read.row_stop, self.source.grid.rows)
         width_m, height_m = self.cell_m
-        return surface.CoarseHeights(coarse.heights, coarse.valid, width_m[rows], height_m[rows], self.point_sampled)
+        wanted, filled = self.wanted, coarse.filled if coarse.filled.any() else None
+        return surface.CoarseHeights(
+            coarse.heights, coarse.valid, width_m[rows], height_m[rows], wanted.point_sampled, wanted.honour, filled
+        )
 
     def _queries(self, tile: Tile) -> kernels.Queries:
         rows, cols, write = self.plan.target.rows, self.plan.target.cols, tile.write
@@ -144,56 +215,86 @@ class Work:
             cols.step,
         )
 
-    def _valid(self, tile: Tile, coarse: Coarse) -> Bools:
-        """A fine cell is valid where its centre lies in a valid source cell."""
+    def _over(self, tile: Tile, coarse: Bools) -> Bools:
+        """Fine cells whose centre lies in one of these source cells."""
         write, target = tile.write, self.plan.target
         rows = np.floor(target.rows.centres(write.row, write.row_stop)).astype(np.int64)
         cols = np.floor(target.cols.centres(write.col, write.col_stop)).astype(np.int64)
-        return self.source.valid_mask(rows, cols, tile.read, coarse.valid)
+        return self.source.valid_mask(rows, cols, tile.read, coarse)
 
     @staticmethod
     def _cubic(coarse: Coarse, queries: kernels.Queries) -> Floats:
-        return baseline_surface.plain_cubic(coarse.heights, coarse.valid, queries)
+        return baseline_surface.plain_cubic(coarse.heights, coarse.valid | coarse.filled, queries)
+
+
+@dataclass
+class Counts:
+    """Cells of the result written so far."""
+
+    filled: int = 0
+    without: int = 0
+
+    def add(self, fine: Fine) -> None:
+        """Count one tile."""
+        self.filled += int(np.count_nonzero(fine.filled))
+        self.without += int(fine.valid.size - np.count_nonzero(fine.valid))
 
 
 class Sinks:
-    """The result's file and, where wanted, the difference's, written and finished together."""
+    """The result's file and those wanted beside it, written and finished together."""
 
     def __init__(self, settings: Settings, work: Work) -> None:
-        writing = _writing(settings, work)
-        grid = work.plan.target.grid
-        self._result = Sink(settings.output, grid, writing)
-        self._difference = None
-        if settings.difference:
-            # The input's no-data number may be 0, which is the commonest difference.
-            nodata = raster.DEFAULT_NODATA if settings.nodata is None else settings.nodata
-            about = replace(writing, nodata=nodata, description="Elevation minus cubic interpolation")
-            try:
-                self._difference = Sink(settings.difference, grid, about)
-            except TerrainError:
-                self._result.discard()
-                raise
+        self.counts = Counts()
+        self._sinks: dict[str, Sink] = {}
+        writings = _writings(settings, work)
+        try:
+            for name, path in settings.outputs.items():
+                self._sinks[name] = Sink(path, work.plan.target.grid, writings[name])
+        except TerrainError:
+            self.discard()
+            raise
 
     def write(self, tile: Tile, fine: Fine) -> None:
         """Write one tile to every file."""
-        self._result.write(tile.write, fine.heights, fine.valid)
-        if self._difference is not None and fine.cubic is not None:
-            self._difference.write(tile.write, fine.heights - fine.cubic, fine.valid)
+        self.counts.add(fine)
+        for name, sink in self._sinks.items():
+            if name == "provenance":
+                sink.write_classes(tile.write, classes_of(fine))
+            else:
+                sink.write(tile.write, _layer(name, fine), fine.valid)
 
     def commit(self) -> raster.Statistics:
-        """Put the files in place once all of them are complete."""
-        for sink in filter(None, (self._difference, self._result)):
+        """Put the files in place once all of them are complete; one that is locked does not keep the others back."""
+        for sink in self._sinks.values():
             sink.finish()
-        if self._difference is not None:
-            self._difference.commit()
-        self._result.commit()
-        return self._result.statistics
+        refusals = []
+        for sink in self._sinks.values():
+            try:
+                sink.commit()
+            except TerrainError as refusal:
+                refusals.append(str(refusal))
+        if refusals:
+            raise TerrainError(" ".join(refusals))
+        return self._sinks["output"].statistics
 
     def discard(self) -> None:
         """Drop what is not committed."""
-        for sink in (self._result, self._difference):
-            if sink is not None:
-                sink.discard()
+        for sink in self._sinks.values():
+            sink.discard()
+
+
+def classes_of(fine: Fine) -> NDArray[np.uint8]:
+    """Numbers of :data:`CLASSES`."""
+    return np.where(fine.filled, 1, np.where(fine.valid, 0, 2)).astype(np.uint8)
+
+
+def _layer(name: str, fine: Fine) -> Floats:
+    """Metres that belong into an output."""
+    if name == "difference" and fine.cubic is not None:
+        return fine.heights - fine.cubic
+    if name == "uncertainty" and fine.error90 is not None:
+        return fine.error90
+    return fine.heights
 
 
 @contextlib.contextmanager
@@ -206,17 +307,26 @@ def sinks_of(settings: Settings, work: Work) -> Iterator[Sinks]:
         sinks.discard()
 
 
-def _writing(settings: Settings, work: Work) -> Writing:
+def _writings(settings: Settings, work: Work) -> dict[str, Writing]:
+    """What each output's file looks like."""
     source, model = work.source, work.model
     nodata = settings.nodata if settings.nodata is not None else source.nodata
-    return Writing(
+    heights = Writing(
         unit=source.unit,
         nodata=nodata if nodata is not None and _fits_float32(nodata) else raster.DEFAULT_NODATA,
         compression=settings.compression,
         options=tuple(filter(None, settings.options.split("|"))),
-        is_point=work.point_sampled,
+        is_point=work.wanted.point_sampled,
         tags=provenance.tags(model.card, str(model.compute), asdict(settings)),
     )
+    # The input's no-data number may be 0, which is the commonest difference.
+    beside = replace(heights, nodata=raster.DEFAULT_NODATA if settings.nodata is None else settings.nodata)
+    return {
+        "output": heights,
+        "difference": replace(beside, description="Elevation minus cubic interpolation"),
+        "uncertainty": replace(beside, description="Uncertainty (90 % error)", tags=heights.tags | ERROR_TAGS),
+        "provenance": replace(heights, description="Provenance", classes=CLASSES),
+    }
 
 
 def _fits_float32(value: float) -> bool:
@@ -225,9 +335,28 @@ def _fits_float32(value: float) -> bool:
 
 def _refuse_own_members(settings: Settings, source: Source) -> None:
     """The Settings compare names; a VRT can also read the output as one of its tiles."""
-    for path in filter(None, (settings.output, settings.difference)):
+    for path in settings.outputs.values():
         if any(same_file(path, member) for member in source.files):
             raise TerrainError(f"The output {path} is read by the input {source.path}; choose another name.")
+
+
+def _refuse_unknown_error(settings: Settings, model: surface.Surface) -> None:
+    if settings.uncertainty and not model.tells_error:
+        raise TerrainError(
+            f"The model {model.card.name} does not know its error; leave the uncertainty empty or choose a model whose "
+            "card has a calibration."
+        )
+
+
+def _say_what_was_filled(counts: Counts, work: Work, progress: Progress) -> None:
+    if not work.wanted.fill or not (counts.filled or counts.without):
+        return
+    cells = work.plan.target.grid.rows * work.plan.target.grid.cols
+    progress.info(
+        f"Voids: {counts.filled} cells of the result ({counts.filled / cells:.2%}) were filled, {counts.without} "
+        f"({counts.without / cells:.2%}) stay no-data. Voids that reach the edge of the DEM, are wider than "
+        f"{voids.WIDEST_PX} or longer than {voids.LONGEST_PX} of its cells are not filled."
+    )
 
 
 def _say_what_matters(work: Work, progress: Progress) -> None:
@@ -256,6 +385,10 @@ def _say_what_matters(work: Work, progress: Progress) -> None:
         progress.warn(
             f"Scale {scale:.3g} is beyond what model {model.card.name} was trained for (up to "
             f"{model.card.scale[1]:g}); the result is smoother than real ground."
+        )
+    if not work.wanted.honour and not model.honours_input:
+        progress.info(
+            f"The model {model.card.name} keeps the averages of coarse cells only nearly, whatever HONOUR_INPUT says."
         )
     progress.info(
         f"Model {model.card.name} {model.card.version} on {model.compute}: {target.grid.cols} x {target.grid.rows} "

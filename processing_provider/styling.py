@@ -1,13 +1,14 @@
-"""How result layers look: a relief for heights, red and blue for differences.
+"""How result layers look: a relief for heights, red and blue for differences, violet for errors, classes by name.
 
 QGIS calls a post-processor on the main thread after it has loaded a layer, but does not keep it alive: this module
-does. Imports the standard library and qgis only.
+does. Imports the standard library, qgis and the settings of jobs.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 
 from qgis.core import (
     Qgis,
@@ -15,6 +16,7 @@ from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsHillshadeRenderer,
     QgsMapLayer,
+    QgsPalettedRasterRenderer,
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingLayerPostProcessorInterface,
@@ -25,6 +27,8 @@ from qgis.core import (
     QgsUnitTypes,
 )
 from qgis.PyQt.QtGui import QColor
+
+from ..core.jobs import superresolve as superresolve_job
 
 METRES_PER_DEGREE = 111_320.0
 SUN_AZIMUTH_DEG, SUN_ALTITUDE_DEG = 315.0, 45.0
@@ -43,15 +47,28 @@ DIVERGING = (
 )
 """Blue over white to red; positions are shares of the largest difference shown."""
 
+SEQUENTIAL = (
+    (0.0, "#fbf7ee"),
+    (0.2, "#f1d9b8"),
+    (0.4, "#dda68f"),
+    (0.6, "#b96f80"),
+    (0.8, "#804470"),
+    (1.0, "#3d2352"),
+)
+"""Pale to dark; positions are shares of the largest error shown."""
+
 _alive: deque[Styler] = deque(maxlen=256)
 
 
 class Styler(QgsProcessingLayerPostProcessorInterface):
-    """Gives a loaded result layer one of the styles ``relief`` and ``difference``."""
+    """Gives a loaded result layer one of the styles ``relief``, ``difference``, ``uncertainty`` and ``provenance``."""
 
     def __init__(self, style: str) -> None:
         super().__init__()
-        self._style = {"relief": style_relief, "difference": style_difference}[style]
+        self._style = {
+            "relief": style_relief, "difference": style_difference, "uncertainty": style_uncertainty,
+            "provenance": style_provenance,
+        }[style]  # fmt: skip
 
     def postProcessLayer(
         self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
@@ -86,16 +103,38 @@ def style_difference(layer: QgsRasterLayer) -> None:
     low, high = layer.dataProvider().cumulativeCut(1, 0.01, 0.99, layer.extent(), SAMPLE_CELLS)
     most = max(abs(low), abs(high))
     most = most if math.isfinite(most) and most > 0 else _largest(layer)
-    function = QgsColorRampShader(-most, most)
-    items = [QgsColorRampShader.ColorRampItem(at * most, QColor(c), f"{at * most:+.3g}") for at, c in DIVERGING]
+    _ramp(layer, -most, most, [(at * most, colour, f"{at * most:+.3g}") for at, colour in DIVERGING])
+    _smooth(layer)
+
+
+def style_uncertainty(layer: QgsRasterLayer) -> None:
+    """Show errors from pale to dark; the dark end is where 2 % of the cells lie beyond."""
+    _, most = layer.dataProvider().cumulativeCut(1, 0.0, 0.98, layer.extent(), SAMPLE_CELLS)
+    most = most if math.isfinite(most) and most > 0 else _largest(layer)
+    _ramp(layer, 0.0, most, [(at * most, colour, f"{at * most:.3g}") for at, colour in SEQUENTIAL])
+    _smooth(layer)
+
+
+def style_provenance(layer: QgsRasterLayer) -> None:
+    """Show by name what each cell is."""
+    classes = [
+        QgsPalettedRasterRenderer.Class(number, QColor(*colour), name)
+        for number, (name, colour) in enumerate(superresolve_job.CLASSES)
+    ]
+    layer.setRenderer(QgsPalettedRasterRenderer(layer.dataProvider(), 1, classes))
+
+
+def _ramp(layer: QgsRasterLayer, low: float, high: float, stops: Sequence[tuple[float, str, str]]) -> None:
+    """Colour cells by their value; ``stops`` are values, colours and labels."""
+    function = QgsColorRampShader(low, high)
+    items = [QgsColorRampShader.ColorRampItem(value, QColor(colour), label) for value, colour, label in stops]
     function.setColorRampItemList(items)
-    shader = QgsRasterShader(-most, most)
+    shader = QgsRasterShader(low, high)
     shader.setRasterShaderFunction(function)
     renderer = QgsSingleBandPseudoColorRenderer(layer.dataProvider(), 1, shader)
-    renderer.setClassificationMin(-most)
-    renderer.setClassificationMax(most)
+    renderer.setClassificationMin(low)
+    renderer.setClassificationMax(high)
     layer.setRenderer(renderer)
-    _smooth(layer)
 
 
 def z_factor(layer: QgsRasterLayer) -> float:

@@ -10,6 +10,13 @@ from . import parameters
 from .algorithm import TerrainAlgorithm
 from .parameters import Output, Parameter
 
+LAYER_NAMES = {
+    "OUTPUT": "super-resolved",
+    "DIFFERENCE": "added detail",
+    "UNCERTAINTY": "uncertainty (90 %)",
+    "PROVENANCE": "provenance",
+}
+
 
 class SuperResolve(TerrainAlgorithm):
     """A coarse DEM in, a finer one in the same place and unit out."""
@@ -30,6 +37,7 @@ class SuperResolve(TerrainAlgorithm):
         parameters.extent(),
         parameters.model(),
         parameters.voids(),
+        parameters.honour_input(),
         parameters.sampling(),
         parameters.z_unit(),
         parameters.device(),
@@ -47,6 +55,22 @@ class SuperResolve(TerrainAlgorithm):
             "difference",
             optional=True,
         ),
+        parameters.raster_output(
+            "UNCERTAINTY",
+            "Uncertainty (90 % error)",
+            "GeoTIFF of the half width of the band that holds the true height nine times in ten, in the unit of the "
+            "input; for models that know their error. It takes the coarse DEM for perfect: add its own error in "
+            "quadrature.",
+            "uncertainty",
+            optional=True,
+        ),
+        parameters.raster_output(
+            "PROVENANCE",
+            "Provenance",
+            "GeoTIFF that says what each cell is: 0 measured, 1 filled, 2 no-data.",
+            "provenance",
+            optional=True,
+        ),
     )
     OUTPUTS: ClassVar[tuple[Output, ...]] = (
         Output("ROWS", "Rows", "rows"),
@@ -54,10 +78,11 @@ class SuperResolve(TerrainAlgorithm):
         Output("TILES", "Tiles", "tiles"),
         Output("SECONDS", "Seconds", "seconds"),
         Output("VALID_SHARE", "Share of cells with a height", "valid_share"),
+        Output("FILLED_SHARE", "Share of cells that were filled", "filled_share"),
         Output("DEVICE_USED", "Device used", "device", is_number=False),
     )
 
     def layer_name(self, parameter: Parameter, values: dict) -> str:
         """Name a result after its input."""
         stem = Path(values["input"].rsplit(":", 1)[-1]).stem or "DEM"
-        return f"{stem} super-resolved" if parameter.name == "OUTPUT" else f"{stem} added detail"
+        return f"{stem} {LAYER_NAMES[parameter.name]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from dataclasses import dataclass
@@ -13,8 +14,12 @@ from .settings import require_choice, require_number, require_numbers, require_t
 MAX_SCALE = 16.0
 DEFAULT_SCALE = 4.0
 VOIDS = ("keep", "fill")
+HONOUR_INPUT = ("yes", "no")
 SAMPLING = ("auto", "average", "point")
 Z_UNITS = ("auto", "metre", "foot", "us-foot")
+OUTPUTS = ("output", "difference", "uncertainty", "provenance")
+CLASSES = (("measured", (232, 226, 214)), ("filled", (214, 118, 42)), ("no-data", (74, 84, 99)))
+"""What a cell of the result can be, in the order of the numbers of the provenance, with colours."""
 LARGEST_FLOAT32 = 3.4028234663852886e38
 COMPRESSIONS = ("ZSTD", "DEFLATE", "LERC", "NONE")
 
@@ -39,6 +44,9 @@ class Settings:
         Name of an installed model, a model folder, or empty for the default.
     voids, sampling, z_unit
         One of :data:`VOIDS`, :data:`SAMPLING`, :data:`Z_UNITS`.
+    honour_input
+        ``yes``: averages of the coarse cells (or heights at their centres) come out as given, by models that can;
+        ``no``: not exactly, since they are noisy.
     device
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     memory_mb
@@ -47,8 +55,9 @@ class Settings:
         One of :data:`COMPRESSIONS`, and GDAL creation options as ``KEY=VALUE|KEY=VALUE``.
     nodata
         No-data value of the output, or None for the input's.
-    output, difference
-        GeoTIFF to write, and optionally one of the result minus plain cubic interpolation.
+    output, difference, uncertainty, provenance
+        GeoTIFF to write; empty or one of the result minus plain cubic interpolation, of the half width of the band that
+        holds the true height nine times in ten, and of what a cell is: 0 measured, 1 filled, 2 no-data.
 
     """
 
@@ -72,6 +81,14 @@ class Settings:
     options: str = ""
     nodata: float | None = None
     difference: str = ""
+    uncertainty: str = ""
+    provenance: str = ""
+    honour_input: str = "yes"
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """Files to write, by their name in messages."""
+        return {name: getattr(self, name) for name in OUTPUTS if getattr(self, name)}
 
     def __post_init__(self) -> None:
         """Refuse what cannot be right, before any file is opened."""
@@ -81,7 +98,7 @@ class Settings:
         self._check_outputs()
 
     def _check_kinds(self) -> None:
-        for name in ("input", "output", "crs", "grid", "extent_crs", "model", "device", "options", "difference"):
+        for name in ("input", "crs", "grid", "extent_crs", "model", "device", "options", *OUTPUTS):
             require_text(name.replace("_", " ").capitalize(), getattr(self, name))
         if not isinstance(self.band, int):
             raise TerrainError(f"Band is {self.band!r}; it must be a whole number from 1.")
@@ -121,6 +138,7 @@ class Settings:
 
     def _check_choices(self) -> None:
         require_choice("Voids", self.voids, VOIDS)
+        require_choice("Honour input", self.honour_input, HONOUR_INPUT)
         require_choice("Sampling", self.sampling, SAMPLING)
         require_choice("Vertical unit", self.z_unit, Z_UNITS)
         require_choice("Compression", self.compression, COMPRESSIONS)
@@ -133,15 +151,16 @@ class Settings:
                 raise TerrainError(f"Creation option {option!r} is not KEY=VALUE; separate options by '|'.")
 
     def _check_outputs(self) -> None:
-        for path in filter(None, (self.output, self.difference)):
+        for path in self.outputs.values():
             if os.path.splitext(path)[1].lower() not in (".tif", ".tiff"):
                 raise TerrainError(f"The output {path} is not a GeoTIFF; let its name end in .tif.")
             if same_file(path, self.input) or (self.grid and same_file(path, self.grid)):
                 raise TerrainError(f"The output {path} is also an input; choose another name for the output.")
         if not self.output:
             raise TerrainError("No output was given; name a .tif file for the finer DEM.")
-        if self.difference and same_file(self.output, self.difference):
-            raise TerrainError(f"The output and the difference are the same file {self.output}; choose two names.")
+        for (one, path), (other, other_path) in itertools.combinations(self.outputs.items(), 2):
+            if same_file(path, other_path):
+                raise TerrainError(f"The {one} and the {other} are the same file {path}; choose two names.")
 
 
 def same_file(first: str, second: str) -> bool:

@@ -47,6 +47,22 @@ def written(path: str, heights: np.ndarray = HEIGHTS, valid: np.ndarray | None =
 # Reading
 
 
+def test_filled_cells_are_told_apart_and_alike_in_every_window(tmp_path: Path) -> None:
+    heights = surfaces.fractal((200, 180), 4)
+    row, col = np.mgrid[:200, :180]
+    pit = np.hypot(row - 90, col - 100) < 8
+    collar = row * 0.6 + col < 60
+    heights[pit | collar] = -9999
+    with Source(dems.write(tmp_path / "dem.tif", heights, nodata=-9999)) as source:
+        whole, valid, filled = source.read_filled(Window(0, 0, 200, 180))
+        assert np.array_equal(filled, pit) and np.array_equal(valid, ~(pit | collar))
+        assert (whole[collar] == 0).all()
+        part = source.read_filled(Window(85, 95, 60, 110))  # beyond the right edge, through the pit
+        columns = raster.mirror(95, 205, 180)
+        for one, other in zip((whole, valid, filled), part, strict=True):
+            assert np.array_equal(one[85:145][:, columns], other)
+
+
 @pytest.mark.parametrize("kind", ["int16", "uint16", "int32", "uint8", "float32", "float64"])
 def test_every_type_of_number(tmp_path: Path, kind: str) -> None:
     stored = (HEIGHTS % 250).astype(kind)
@@ -263,6 +279,21 @@ def test_a_result_as_gdal_sees_it(tmp_path: Path) -> None:
     for name, value in (("MINIMUM", cells.min()), ("MAXIMUM", cells.max()), ("MEAN", cells.mean())):
         assert float(statistics[f"STATISTICS_{name}"]) == pytest.approx(value, rel=1e-12)
     assert float(statistics["STATISTICS_STDDEV"]) == pytest.approx(cells.std(), rel=1e-9)
+
+
+@pytest.mark.parametrize("compression", ["ZSTD", "LERC", "NONE"])
+def test_classes_are_bytes_with_names_and_colours(tmp_path: Path, compression: str) -> None:
+    path = tmp_path / "classes.tif"
+    classes = (("rock", (10, 20, 30)), ("water", (0, 0, 255)))
+    made = sink(str(path), classes=classes, compression=compression, options=("PREDICTOR=3", "NBITS=16"), nodata=0.0)
+    numbers = (HEIGHTS > 600).astype(np.uint8)
+    made.write_classes(EVERYTHING, numbers)
+    made.commit()
+    with rasterio.open(path) as file:
+        assert file.dtypes == ("uint8",) and file.nodata is None
+        assert np.array_equal(file.read(1), numbers)
+        assert file.colormap(1)[1] == (0, 0, 255, 255)
+        assert file.tags(1)["CLASS_1"] == "water"
 
 
 def test_statistics_of_blocks_are_those_of_all_cells() -> None:

@@ -30,21 +30,33 @@ def job(source: str, out: str, **values: object) -> dict:
     return refinement.refine(Settings(source, out, **{"model": "baseline", "device": "cpu", **values}), dems.Heard())
 
 
-def computed(
+def layers(
     path: str, model: surface.Surface, scale: float, tile_px: int, read: tuple[int, int] | None = None,
-    reading: Reading | None = None,
-) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:  # fmt: skip
-    """Unrounded heights and validity of a whole raster, through tiles of a given side."""
-    with Source(path, reading) as source:
+    wanted: refinement.Wanted | None = None,
+) -> dict:  # fmt: skip
+    """Unrounded layers of a whole raster, NaN where not valid, and the read shape, by tiles of a given side."""
+    with Source(path) as source:
         target = grid.zoom(source.grid, scale)
         plan = tiling.with_tiles(target, model.halo_px, Cost(1, 1), tile_px, read)
-        work = refinement.Work(source, model, plan, point_sampled=False, wants_cubic=False)
-        heights, valid = np.full(target.grid.shape, np.nan), np.zeros(target.grid.shape, dtype=bool)
+        work = refinement.Work(source, model, plan, wanted or refinement.Wanted())
+        made = {name: np.full(target.grid.shape, np.nan) for name in ("heights", "error90")}
+        made |= {"valid": np.zeros(target.grid.shape, dtype=bool), "classes": np.zeros(target.grid.shape, np.uint8)}
         for tile in plan:
             fine, write = work.compute(tile, work.read(tile)), tile.write
             place = np.s_[write.row : write.row_stop, write.col : write.col_stop]
-            heights[place], valid[place] = fine.heights, fine.valid
-    return np.where(valid, heights, np.nan), valid, plan.read_shape
+            made["heights"][place] = np.where(fine.valid, fine.heights, np.nan)
+            if fine.error90 is not None:
+                made["error90"][place] = np.where(fine.valid, fine.error90, np.nan)
+            made["valid"][place], made["classes"][place] = fine.valid, refinement.classes_of(fine)
+    return {**made, "read": plan.read_shape}
+
+
+def computed(
+    path: str, model: surface.Surface, scale: float, tile_px: int, read: tuple[int, int] | None = None
+) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+    """Unrounded heights, validity and read shape, see :func:`layers`."""
+    found = layers(path, model, scale, tile_px, read)
+    return found["heights"], found["valid"], found["read"]
 
 
 def ragged(shape: tuple[int, int], seed: int) -> np.ndarray:
@@ -208,25 +220,145 @@ def test_everything_void_is_a_result_with_a_warning(tmp_path: Path, out: str) ->
     assert "no valid cell" in found["warnings"][0]
 
 
-def test_voids_are_filled_on_request_and_the_file_says_so(terrain: str, out: str) -> None:
-    assert job(terrain, out, scale=4, voids="fill")["valid_share"] > 0.98
+def pitted(seed: int = 5) -> np.ndarray:
+    """Ground of 180 x 150 cells with a collar, two pits, a ragged strip and a void that is too wide."""
+    heights = ragged((180, 150), seed) + np.arange(180, dtype=np.float32)[:, None]
+    heights[[10, 20, 15], [40, 60, 30]] = -9999
+    heights[125:170, 10:60] = -9999
+    heights[70:73, 80:140] = -9999
+    heights[heights < 0] = -9999
+    return heights
+
+
+def test_voids_are_filled_on_request_and_the_file_and_the_log_say_so(terrain: str, out: str) -> None:
+    heard = dems.Heard()
+    settings = Settings(terrain, out, scale=4, voids="fill", model="baseline", device="cpu")
+    found = refinement.refine(settings, heard)
+    void = dems.read(terrain) == -9999
+    row, col = np.mgrid[:130, :150]
+    collar = void & (row * 0.6 + col < 25)
+    assert np.array_equal(dems.read(out)[2::4, 2::4] == -9999, collar)
+    assert found["filled_share"] == pytest.approx((void & ~collar).mean())
+    assert found["valid_share"] == pytest.approx(1 - collar.mean())
+    pits = 16 * (void & ~collar).sum()
+    assert any(f"{pits} cells of the result" in t and "wider than 24" in t for t in heard.texts("info"))
     with rasterio.open(out) as file:
         assert '"voids": "fill"' in file.tags()["NEURAL_TERRAIN_SETTINGS"]
 
 
-def test_filled_voids_are_alike_in_every_layout(tmp_path: Path, tiny: str) -> None:
-    heights = ragged((500, 160), 5) + np.arange(500, dtype=np.float32)[:, None]
-    heights[[10, 20, 15], [10, 20, 30]] = -9999
-    heights[100:300, 10:150] = -9999  # wider than the fill reaches
-    heights[heights < 0] = -9999
+@pytest.mark.parametrize("name", ["baseline", "ebcf", "field"])
+def test_every_layer_is_alike_in_every_layout(tmp_path: Path, tiny: str, tiny_field: str, name: str) -> None:
+    path = dems.write(tmp_path / "dem.tif", pitted(), nodata=-9999)
+    folder = {"baseline": "baseline", "ebcf": tiny, "field": tiny_field}[name]
+    model = surface.load(card.find(folder), Compute("cpu", "float32"))
+    wanted = refinement.Wanted(fill=True, error90=model.tells_error)
+    whole = layers(path, model, 2.5, 512, wanted=wanted)
+    tiled = layers(path, model, 2.5, 128, whole["read"], wanted=wanted)
+    for layer in ("heights", "valid", "classes", "error90"):
+        assert np.array_equal(whole[layer], tiled[layer], equal_nan=layer in ("heights", "error90")), layer
+    assert set(np.unique(whole["classes"])) == {0, 1, 2}
+    assert np.isfinite(whole["error90"][whole["valid"]]).all() == model.tells_error
+
+
+def test_filled_voids_follow_the_ground(tmp_path: Path, out: str) -> None:
+    """A plane is continued through a void, by the baseline to rounding."""
+    plane = surfaces.lattice(surfaces.plane(1.5, -2.25, 900), *[surfaces.centres(60)] * 2)
+    holed = plane.copy()
+    holed[20:31, 24:40] = -9999
+    job(dems.write(tmp_path / "dem.tif", holed, nodata=-9999), out, scale=4, voids="fill")
+    holed_result = dems.read(out)
+    job(dems.write(tmp_path / "whole.tif", plane), out, scale=4)
+    assert holed_result == pytest.approx(dems.read(out), abs=1.01 / raster.ROUNDING)
+
+
+# Honoured input
+
+
+def kept_cells(result: str, scale: int, point: bool) -> np.ndarray:
+    """What the result makes of the coarse cells: averages, or heights at the centres."""
+    fine = dems.read(result).astype(np.float64)
+    return fine[scale // 2 :: scale, scale // 2 :: scale] if point else surfaces.block_average(fine, scale)
+
+
+@pytest.mark.parametrize(("scale", "sampling"), [(2, "average"), (4, "average"), (7, "average"), (3, "point")])
+@pytest.mark.parametrize("voids", ["keep", "fill"])
+def test_the_field_keeps_what_is_known(
+    tmp_path: Path, out: str, tiny_field: str, scale: int, sampling: str, voids: str
+) -> None:
+    """To a centimetre at the edges of the raster and beside voids too; and not at all if it is told not to."""
+    heights = ragged((75, 70), 7)
     path = dems.write(tmp_path / "dem.tif", heights, nodata=-9999)
-    for name, most_m in (("baseline", 0.0), ("fp32", 1e-3)):
-        model = models(tiny)[name]
-        whole, valid, _ = computed(path, model, 2, 1024, reading=Reading(fill=True))
-        tiled, tiled_valid, _ = computed(path, model, 2, 128, reading=Reading(fill=True))
-        assert np.array_equal(valid, tiled_valid)
-        assert not valid.all()
-        assert np.nanmax(np.abs(whole - tiled)) <= most_m
+    known = heights != -9999
+    misses = []
+    for honour in ("yes", "no"):
+        job(path, out, model=tiny_field, scale=scale, sampling=sampling, voids=voids, honour_input=honour)
+        misses.append(np.abs(kept_cells(out, scale, sampling == "point") - heights)[known].max())
+    assert misses[0] < 0.01
+    assert misses[1] > 0.1
+
+
+def test_models_that_only_nearly_keep_cells_say_so_once(terrain: str, out: str, tiny: str, tiny_field: str) -> None:
+    for model, said in (("baseline", 1), (tiny, 1), (tiny_field, 0)):
+        heard = dems.Heard()
+        small = (401_000.0, 3_996_500.0, 401_300.0, 3_996_800.0)
+        given = Settings(terrain, out, scale=2, model=model, device="cpu", honour_input="no", extent=small)
+        refinement.refine(given, heard)
+        assert sum("HONOUR_INPUT" in text for text in heard.texts("info")) == said
+
+
+# Uncertainty and provenance
+
+
+def test_the_uncertainty_is_a_height_in_the_unit_of_the_dem(tmp_path: Path, tiny_field: str) -> None:
+    heights = surfaces.fractal((40, 40), 9)
+    heights[18:23, 10:16] = -9999
+    bands = []
+    for unit, factor in (("m", 1.0), ("ft", 0.3048)):
+        stored = np.where(heights == -9999, -9999, heights / factor)
+        path = dems.write(tmp_path / "dem.tif", stored, units=unit, nodata=-9999)
+        error = str(tmp_path / f"{unit}.error.tif")
+        job(path, str(tmp_path / "out.tif"), model=tiny_field, voids="fill", uncertainty=error)
+        with rasterio.open(error) as file:
+            assert file.descriptions == ("Uncertainty (90 % error)",)
+            assert file.units == ({"m": "metre", "ft": "foot"}[unit],)
+            assert (
+                file.tags()["NEURAL_TERRAIN_COVERAGE"] == "0.9" and "quadrature" in file.tags()["NEURAL_TERRAIN_ERROR"]
+            )
+            assert float(file.tags(1)["STATISTICS_MINIMUM"]) >= 0
+            bands.append(file.read(1) * factor)
+    assert bands[1] == pytest.approx(bands[0], abs=2e-3, rel=1e-3)
+    assert (bands[0] > 0).all()
+
+
+def test_an_uncertainty_is_refused_where_the_model_has_none(terrain: str, out: str, tiny: str) -> None:
+    Path(out).write_bytes(b"old")
+    for model in ("baseline", tiny):
+        with pytest.raises(TerrainError, match="does not know its error") as caught:
+            job(terrain, out, model=model, uncertainty=out.replace("fine", "error"))
+        assert str(caught.value).endswith(".")
+    assert os.listdir(os.path.dirname(out)) == ["fine.tif"] and Path(out).read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("voids", ["keep", "fill"])
+def test_provenance_is_told_for_every_cell(tmp_path: Path, out: str, voids: str) -> None:
+    heights = pitted()
+    classes = str(tmp_path / "provenance.tif")
+    job(dems.write(tmp_path / "dem.tif", heights, nodata=-9999), out, scale=2, voids=voids, provenance=classes)
+    found, missing = dems.read(classes), dems.read(out) == -9999
+    known = np.kron(heights != -9999, np.ones((2, 2), bool))
+    assert np.array_equal(found == 0, known)
+    assert np.array_equal(found == 2, missing)
+    assert (found == 1).any() == (voids == "fill")
+    with rasterio.open(classes) as file:
+        assert file.nodata is None and file.tags(1)["CLASS_1"] == "filled"
+        assert file.colormap(1)[2] == (74, 84, 99, 255)
+
+
+def test_a_wish_for_more_layers_asks_for_more_memory(tiny_field: str) -> None:
+    model = surface.load(card.find(tiny_field), Compute())
+    plain = refinement.cost_of(Settings("a.tif", "b.tif"), model)
+    more = refinement.cost_of(Settings("a.tif", "b.tif", uncertainty="c.tif", voids="fill"), model)
+    assert more.bytes_per_fine > plain.bytes_per_fine and more.bytes_per_coarse > plain.bytes_per_coarse
 
 
 # Values
@@ -478,6 +610,26 @@ def test_a_result_that_cannot_be_finished_leaves_the_old_difference_too(
     assert all(Path(path).read_bytes() == b"old" for path in (out, difference))
 
 
+def test_a_locked_output_does_not_keep_the_others_back(terrain: str, out: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked, classes = out.replace("fine", "difference"), out.replace("fine", "provenance")
+    for path in (out, locked, classes):
+        Path(path).write_bytes(b"old")
+    replace = os.replace
+
+    def refusing(source: str, target: str) -> None:
+        if str(target) == locked:
+            raise PermissionError(13, "in use")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refusing)
+    with pytest.raises(TerrainError, match=r"difference\.tif is in use.*difference\.new\.tif"):
+        job(terrain, out, scale=2, difference=locked, provenance=classes)
+    names = ["difference.new.tif", "difference.tif", "fine.tif", "provenance.tif"]
+    assert sorted(os.listdir(os.path.dirname(out))) == names
+    assert Path(locked).read_bytes() == b"old"
+    assert dems.read(out).shape == dems.read(classes).shape == dems.read(out.replace("fine", "difference.new")).shape
+
+
 def test_outputs_that_differ_only_in_their_suffix_do_not_meet(terrain: str, out: str) -> None:
     job(terrain, out, difference=out + "f")
     assert np.median(dems.read(out)[dems.read(out) != -9999]) > 500
@@ -492,6 +644,8 @@ def test_the_output_may_not_be_a_member_of_the_input(tmp_path: Path) -> None:
     before = Path(first).read_bytes()
     with pytest.raises(TerrainError, match="is read by the input"):
         job(str(vrt), first)
+    with pytest.raises(TerrainError, match="is read by the input"):
+        job(str(vrt), str(tmp_path / "out.tif"), provenance=first)
     assert Path(first).read_bytes() == before
 
 
@@ -515,7 +669,7 @@ def test_heights_are_read_with_scale_offset_and_user_intervals(tmp_path: Path, o
 
 
 def test_reading_is_a_value() -> None:
-    assert Reading() == Reading(1, "", (), "auto", fill=False)
+    assert Reading() == Reading(1, "", (), "auto")
 
 
 def test_an_unknown_unit_of_the_band_is_said(tmp_path: Path, out: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ BAD = {
     "SCALE=17": "Scale is 17.0; it must be a number from 1 to 16.",
     "SCALE=much": "Scale is 'much'; it must be a number.",
     "VOIDS=ignore": "Voids is 'ignore'; it can be keep, fill.",
+    "HONOUR_INPUT=maybe": "Honour input is 'maybe'; it can be yes, no.",
     "DEVICE=gpu": "Device is 'gpu'; it can be auto, cpu, cuda or cuda:N",
     "EXTENT=here": "The extent is 'here'; it must be",
     "MODEL=unheard-of": "There is no model 'unheard-of'; installed are",
@@ -25,6 +28,10 @@ BAD = {
     "OUTPUT={dem}": "is also an input; choose another name for the output.",
     "OUTPUT={folder}/fine.vrt": "is not a GeoTIFF; let its name end in .tif.",
     "OUTPUT={folder}/none/fine.tif": "{folder}/none",
+    "UNCERTAINTY={folder}/error.tif": "The model baseline does not know its error; leave the uncertainty empty or",
+    "PROVENANCE={dem}": "is also an input; choose another name for the output.",
+    "PROVENANCE={folder}/fine.tif": "The output and the provenance are the same file",
+    "UNCERTAINTY={folder}/e.tif PROVENANCE={folder}/e.tif": "The uncertainty and the provenance are the same file",
 }
 
 
@@ -36,6 +43,16 @@ def read(path):
 def arguments(dem, output, extra=""):
     values = {"INPUT": dem, "OUTPUT": output, "MODEL": "baseline", **dict(e.split("=", 1) for e in extra.split())}
     return [f"{name}={value}" for name, value in values.items()]
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory):
+    """Folder of a small field model that knows its error; made in the engine's Python, which has torch."""
+    folder = tmp_path_factory.mktemp("models") / "tinyfield"
+    code = "import pathlib, sys; from neural_terrain.tests.core import dems; dems.tiny_field(pathlib.Path(sys.argv[1]))"
+    command = [os.environ["NEURAL_TERRAIN_PYTHON"], "-c", code, str(folder)]
+    subprocess.run(command, env={"PYTHONPATH": os.environ["QGIS_PLUGINPATH"]}, check=True)
+    return folder
 
 
 def test_one_run_makes_a_georeferenced_dem_and_returns_the_numbers(qgis_process, dem, tmp_path):
@@ -52,6 +69,38 @@ def test_one_run_makes_a_georeferenced_dem_and_returns_the_numbers(qgis_process,
     assert abs(heights[valid].mean() - 515) < 5
     assert results["TILES"] >= 1 and results["SECONDS"] > 0 and results["DEVICE_USED"].startswith(("cpu", "cuda"))
     assert np.abs(read(difference)[0][valid]).max() < 20
+
+
+def test_uncertainty_provenance_filled_voids_and_honoured_cells(qgis_process, dem, field, tmp_path):
+    fine, error, classes = (tmp_path / f"{name}.tif" for name in ("fine", "error", "classes"))
+    coarse = read(dem)[0]
+    known = coarse != -9999
+    kept = {}
+    for honour in ("yes", "no"):
+        extra = f"VOIDS=fill HONOUR_INPUT={honour} UNCERTAINTY={error} PROVENANCE={classes} MODEL={field}"
+        run = qgis_process("--json", "run", ID, "--", *arguments(dem, fine, extra))
+        assert run.returncode == 0, run.stderr
+        results = json.loads(run.stdout[run.stdout.index("{") :])["results"]
+        heights = read(fine)[0].astype(float)
+        kept[honour] = np.abs(heights.reshape(24, 4, 30, 4).mean((1, 3)) - coarse)[known].max()
+    assert kept["yes"] < 0.01 and kept["no"] > 0.1
+    assert results["VALID_SHARE"] == 1 and results["FILLED_SHARE"] == pytest.approx(9 / 720)
+    assert (results["UNCERTAINTY"], results["PROVENANCE"]) == (str(error), str(classes))
+    numbers, file = read(classes)
+    assert np.array_equal(numbers[::4, ::4], ~known) and file.GetRasterBand(1).GetNoDataValue() is None
+    band, file = read(error)
+    assert (band > 0).all() and band[numbers == 1].mean() > band[numbers == 0].mean()
+    assert file.GetRasterBand(1).GetDescription() == "Uncertainty (90 % error)"
+
+
+def test_the_further_outputs_of_a_model_step(qgis_process, save_model, dem, field, tmp_path):
+    values = {"INPUT": str(dem), "SCALE": 2, "MODEL": str(field), "VOIDS": "fill", "HONOUR_INPUT": "no"}
+    model = save_model(ID, values, {"OUTPUT": "fine", "UNCERTAINTY": "error", "PROVENANCE": "classes"})
+    places = [f"step:{name}={tmp_path / name}.tif" for name in ("fine", "error", "classes")]
+    run = qgis_process("run", model, "--", *places)
+    assert run.returncode == 0, run.stderr
+    shapes = [read(tmp_path / f"{name}.tif")[0].shape for name in ("fine", "error", "classes")]
+    assert shapes == [(48, 60)] * 3
 
 
 @pytest.mark.parametrize("extra", BAD)
@@ -88,6 +137,7 @@ def test_it_works_as_a_step_of_a_saved_model(qgis_process, save_model, dem, tmp_
     [
         ("SCALE", 99, "Scale is 99.0; it must be a number from 1 to 16."),
         ("VOIDS", "ignore", "Voids is 'ignore'; it can be keep, fill."),
+        ("HONOUR_INPUT", "maybe", "Honour input is 'maybe'; it can be yes, no."),
         ("COMPRESSION", "ZIP", "Compression is 'ZIP'"),
         ("MODEL", "unheard-of", "There is no model 'unheard-of'"),
         ("SCALE", "much", "Scale is 'much'; it must be a number."),
@@ -269,20 +319,28 @@ def test_a_cancelled_run_is_gone_within_two_seconds_and_leaves_nothing(in_qgis, 
     assert [path.name for path in output.parent.iterdir()] == ["fine.tif"]
 
 
-def test_result_layers_are_named_and_styled(in_qgis, dem):
+def test_result_layers_are_named_and_styled(in_qgis, dem, field):
     told = in_qgis(f"""
         import processing
         from qgis.core import *
         context = QgsProcessingContext()
         context.setProject(QgsProject.instance())
-        values = {{"INPUT": {str(dem)!r}, "MODEL": "baseline", "OUTPUT": "TEMPORARY_OUTPUT",
-                  "DIFFERENCE": "TEMPORARY_OUTPUT"}}
+        values = {{"INPUT": {str(dem)!r}, "MODEL": {str(field)!r}, "VOIDS": "fill", "OUTPUT": "TEMPORARY_OUTPUT",
+                  "DIFFERENCE": "TEMPORARY_OUTPUT", "UNCERTAINTY": "TEMPORARY_OUTPUT",
+                  "PROVENANCE": "TEMPORARY_OUTPUT"}}
         processing.runAndLoadResults({ID!r}, values, context=context)
-        layers = QgsProject.instance().mapLayers().values()
-        answer([[layer.name(), layer.renderer().type(), layer.hueSaturationFilter().colorizeOn()] for layer in layers]
-               + [[layer.renderer().classificationMin() + layer.renderer().classificationMax()]
-                  for layer in layers if layer.renderer().type() == "singlebandpseudocolor"])
+        found = {{}}
+        for layer in QgsProject.instance().mapLayers().values():
+            drawn = layer.renderer()
+            ends = [drawn.classificationMin(), drawn.classificationMax()] if "pseudo" in drawn.type() else []
+            labels = [one.label for one in drawn.classes()] if drawn.type() == "paletted" else []
+            found[layer.name()] = [drawn.type(), layer.hueSaturationFilter().colorizeOn(), ends, labels]
+        answer(found)
     """)
-    assert ["dem super-resolved", "hillshade", True] in told
-    assert ["dem added detail", "singlebandpseudocolor", False] in told
-    assert [0.0] in told
+    assert told["dem super-resolved"][:2] == ["hillshade", True]
+    assert told["dem added detail"][:2] == ["singlebandpseudocolor", False]
+    assert sum(told["dem added detail"][2]) == 0
+    assert told["dem uncertainty (90 %)"][0] == "singlebandpseudocolor"
+    assert told["dem uncertainty (90 %)"][2][0] == 0 < told["dem uncertainty (90 %)"][2][1]
+    assert told["dem provenance"][0] == "paletted"
+    assert told["dem provenance"][3] == ["measured", "filled", "no-data"]

@@ -45,6 +45,7 @@ def test_settings_travel_as_json() -> None:
         ({"no_data": 5}, "list of intervals"),
         ({"no_data": (5,)}, "two numbers"),
         ({"voids": "smear"}, "keep, fill"),
+        ({"honour_input": "maybe"}, "yes, no"),
         ({"sampling": ""}, "auto, average, point"),
         ({"z_unit": "yard"}, "us-foot"),
         ({"device": "gpu"}, "auto, cpu, cuda or cuda:N"),
@@ -59,6 +60,11 @@ def test_settings_travel_as_json() -> None:
         ({"difference": "b.tif"}, "same file"),
         ({"difference": "x/../b.tif"}, "same file"),
         ({"grid": "b.tif"}, "also an input"),
+        ({"uncertainty": "a.tif"}, "also an input"),
+        ({"provenance": "p.png"}, "name end in .tif"),
+        ({"uncertainty": "b.tif"}, "The output and the uncertainty are the same file"),
+        ({"uncertainty": "u.tif", "provenance": "./u.tif"}, "The uncertainty and the provenance are the same file"),
+        ({"uncertainty": 5}, "must be text"),
         ({"nodata": 1e300}, "does not fit"),
         ({"nodata": math.inf}, "does not fit"),
         ({"nodata": "x"}, "be a number"),
@@ -83,6 +89,7 @@ def test_what_cannot_be_right_is_refused(values: dict[str, Any], says: str) -> N
         {"options": "A=b|BIGTIFF=YES"},
         {"memory_mb": 64},
         {"output": "b.TIFF"},
+        {"difference": "d.tif", "uncertainty": "u.tif", "provenance": "p.tif", "honour_input": "no"},
     ],
 )
 def test_what_can_be_right_is_taken(values: dict[str, Any]) -> None:
