@@ -8,6 +8,7 @@ The only module that imports pyproj.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -165,6 +166,19 @@ def transform_bounds(bounds: Bounds, source_crs: str, target_crs: str) -> Bounds
     return west, south, east, north
 
 
+Change = Callable[[NDArray[np.float64], NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]]
+"""Takes x and y of one CRS to those of another; infinite where there is no such place."""
+
+
+def change_of_crs(source_crs: str, target_crs: str) -> Change | None:
+    """How horizontal coordinates change from one CRS to another; None where either is unknown or both are equal."""
+    if not source_crs or not target_crs or same_crs(source_crs, target_crs):
+        return None
+    ends = _horizontal(crs_of(source_crs)), _horizontal(crs_of(target_crs))
+    change: Change = pyproj.Transformer.from_crs(*ends, always_xy=True).transform
+    return change
+
+
 def bounds_on(grid: Grid, bounds: Bounds, crs: str) -> Bounds:
     """``bounds`` in the CRS of ``grid``, cut to its surroundings first: the whole world has no bounds in a UTM zone."""
     around = transform_bounds(grid.bounds, grid.crs, crs)
@@ -224,6 +238,17 @@ def vertical_unit(crs: str) -> str | None:
             if axis.direction.lower() == "up":
                 return unit_of(axis.unit_name)
     return None
+
+
+def vertical_name(crs: str) -> str:
+    """Name of what heights refer to: the vertical part of a compound CRS, or the ellipsoid of a 3-D one; else empty."""
+    if not crs:
+        return ""
+    found = crs_of(crs)
+    vertical = [part.name for part in found.sub_crs_list if part.is_vertical]
+    if not vertical and len(found.axis_info) == 3 and found.ellipsoid is not None:
+        vertical = [f"height above the ellipsoid {found.ellipsoid.name}"]
+    return " and ".join(vertical)
 
 
 def crs_of(text: str) -> pyproj.CRS:

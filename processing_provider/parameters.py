@@ -16,20 +16,26 @@ from typing import Any
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsProcessing,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingOutputNumber,
     QgsProcessingOutputString,
     QgsProcessingParameterBand,
+    QgsProcessingParameterBoolean,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterDistance,
     QgsProcessingParameterEnum,
     QgsProcessingParameterExtent,
+    QgsProcessingParameterFile,
     QgsProcessingParameterFileDestination,
+    QgsProcessingParameterFolderDestination,
+    QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterDestination,
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterString,
+    QgsProcessingUtils,
     QgsProperty,
     QgsProviderRegistry,
     QgsRasterLayer,
@@ -39,6 +45,7 @@ from qgis.core import (
 from ..core.elevation.card import DEFAULT_MODEL
 from ..core.errors import TerrainError
 from ..core.jobs import superresolve as superresolve_job
+from ..core.jobs import traindem as traindem_job
 
 Definition = QgsProcessingParameterDefinition
 Number = QgsProcessingParameterNumber
@@ -108,29 +115,73 @@ class Output:
 # Rasters
 
 
-def source() -> Parameter:
+def source(kind: str = "Coarse elevation raster") -> Parameter:
     """The DEM to work on: a layer with everything that the user set on it."""
+    return _dem("INPUT", "Input DEM", kind)
+
+
+def reference() -> Parameter:
+    """The DEM to compare with."""
+    return _dem("REFERENCE", "Reference DEM", "Elevation raster that is taken for the truth")
+
+
+def _dem(name: str, label: str, kind: str) -> Parameter:
     return Parameter(
-        "INPUT",
+        name,
         lambda: _helped(
-            QgsProcessingParameterRasterLayer("INPUT", "Input DEM"),
-            "Coarse elevation raster: any file that GDAL reads, VRT mosaics and zipped files included. The CRS and the "
-            "no-data values that are set on the layer count.",
+            QgsProcessingParameterRasterLayer(name, label),
+            f"{kind}: any file that GDAL reads, VRT mosaics and zipped files included. The CRS and the no-data values "
+            "that are set on the layer count.",
         ),
-        _read_source,
+        lambda call: _read_dem(call, name, label),
     )
 
 
-def band() -> Parameter:
-    """Band of the input."""
+def dems() -> Parameter:
+    """Any number of DEMs: layers or files, with what the user set on the layers."""
     return Parameter(
-        "BAND",
+        "INPUT",
+        lambda: _helped(
+            QgsProcessingParameterMultipleLayers("INPUT", "DEMs", QgsProcessing.SourceType.TypeRaster, None, True),
+            "Fine elevation rasters, heights in the first band. The CRS and the no-data values that are set on the "
+            "layers count.",
+        ),
+        _read_dems,
+    )
+
+
+def dem_folder() -> Parameter:
+    """A folder of DEM files."""
+    behaviour = QgsProcessingParameterFile.Behavior.Folder
+    return Parameter(
+        "FOLDER",
+        lambda: _helped(
+            QgsProcessingParameterFile("FOLDER", "Folder of DEMs", behaviour, "", None, True),
+            "Folder whose .tif, .tiff and .vrt files are used as well, instead of layers or in addition to them.",
+        ),
+        lambda call: {"folder": _text(call, "FOLDER")},
+    )
+
+
+def band(name: str = "BAND", label: str = "Band", parent: str = "INPUT") -> Parameter:
+    """Band of the raster ``parent``."""
+    return Parameter(
+        name,
         lambda: _helped(
             # Optional, since qgis_process 3.22 calls a band missing although it has a default.
-            QgsProcessingParameterBand("BAND", "Band", 1, "INPUT", True),
+            QgsProcessingParameterBand(name, label, 1, parent, True),
             "Band that holds the heights, counted from 1.",
         ),
-        lambda call: {"band": _band(call)},
+        lambda call: {name.lower(): _band(call, name, label)},
+    )
+
+
+def raster(name: str, label: str, text: str) -> Parameter:
+    """An optional raster that is read as its file says."""
+    return Parameter(
+        name,
+        lambda: _helped(QgsProcessingParameterRasterLayer(name, label, None, True), text),
+        lambda call: _read_raster(call, name, label),
     )
 
 
@@ -143,7 +194,7 @@ def grid() -> Parameter:
             "Raster whose edges and cell size the result takes; it must have the CRS of the input. It goes before "
             "scale, and cannot be combined with a cell size.",
         ),
-        _read_grid,
+        lambda call: _read_raster(call, "GRID", "Target grid"),
     )
 
 
@@ -160,11 +211,15 @@ def extent() -> Parameter:
     )
 
 
-def raster_output(name: str, label: str, text: str, style: str, optional: bool = False) -> Parameter:
-    """A GeoTIFF to write; ``style`` is that of its layer."""
+def raster_output(
+    name: str, label: str, text: str, style: str, optional: bool = False, made: bool = False
+) -> Parameter:
+    """A GeoTIFF to write; ``style`` is that of its layer. An optional one is ``made`` by the dialog or left out."""
     return Parameter(
         name,
-        lambda: _helped(QgsProcessingParameterRasterDestination(name, label, None, optional, not optional), text),
+        lambda: _helped(
+            QgsProcessingParameterRasterDestination(name, label, None, optional, made or not optional), text
+        ),
         lambda call: {name.lower(): call.algorithm.parameterAsOutputLayer(call.parameters, name, call.context)},
         is_destination=True,
         style=style,
@@ -173,43 +228,76 @@ def raster_output(name: str, label: str, text: str, style: str, optional: bool =
 
 def html_output(name: str, label: str, text: str) -> Parameter:
     """An optional HTML page to write."""
+    return _file_output(name, label, text, "HTML files (*.html)", made=True)
+
+
+def table_output(name: str, label: str, text: str) -> Parameter:
+    """An optional file of figures to write."""
+    return _file_output(name, label, text, "JSON files (*.json);;CSV files (*.csv)", made=False)
+
+
+def _file_output(name: str, label: str, text: str, kinds: str, made: bool) -> Parameter:
     return Parameter(
         name,
-        lambda: _helped(
-            QgsProcessingParameterFileDestination(name, label, "HTML files (*.html)", None, True, True), text
-        ),
+        lambda: _helped(QgsProcessingParameterFileDestination(name, label, kinds, None, True, made), text),
         lambda call: {name.lower(): call.algorithm.parameterAsFileOutput(call.parameters, name, call.context)},
         is_destination=True,
     )
 
 
-def _read_source(call: Call) -> dict:
-    layer, path = _raster(call, "INPUT", "Input DEM")
+def _read_dem(call: Call, name: str, label: str) -> dict:
+    """File, CRS and no-data of a layer: ``input``, ``crs``, ``no_data``; others have their name before the latter."""
+    layer, path = _raster(call, name, label)
+    key, before = name.lower(), "" if name == "INPUT" else f"{name.lower()}_"
     if layer is None:
-        return {"input": ""}
+        return {key: ""}
+    band_name = f"{before}band".upper()
+    number = _whole(call, band_name, "Band") if call.algorithm.parameterDefinition(band_name) else 1
+    crs, no_data = _set_on_layer(layer, number)
+    return {key: path, f"{before}crs": crs, f"{before}no_data": no_data}
+
+
+def _set_on_layer(layer: QgsRasterLayer, band: int | None) -> tuple[str, tuple]:
+    """CRS and no-data ranges that the user has set on a layer and that its file does not have."""
     provider = layer.dataProvider()
-    number = _whole(call, "BAND", "Band") if call.algorithm.parameterDefinition("BAND") else 1
-    number = number if number and 1 <= number <= layer.bandCount() else 1
+    number = band if band and 1 <= band <= layer.bandCount() else 1
     if provider.sourceHasNoDataValue(number) and not provider.useSourceNoDataValue(number):
         raise TerrainError(
             f"The layer {layer.name()} ignores the no-data value of its file; switch it on in the layer's "
             "transparency settings, or export the raster without it."
         )
-    return {
-        "input": path,
-        "crs": _crs_text(layer.crs()) if layer.crs() != provider.crs() else "",
-        "no_data": tuple(_interval(r) for r in provider.userNoDataValues(number)),
-    }
+    crs = _crs_text(layer.crs()) if layer.crs() != provider.crs() else ""
+    return crs, tuple(_interval(r) for r in provider.userNoDataValues(number))
 
 
-def _read_grid(call: Call) -> dict:
-    layer, path = _raster(call, "GRID", "Target grid")
+def _read_dems(call: Call) -> dict:
+    """Files, CRSs and no-data ranges of several layers: ``input``, ``crs``, ``no_data``, of one length each."""
+    given = call.raw("INPUT")
+    items = list(given) if isinstance(given, (list, tuple)) else [given]
+    found = []
+    for item in items:
+        if item not in (None, ""):
+            layer = item if isinstance(item, QgsRasterLayer) else _layer_of(str(item), call)
+            path = _readable(layer, "DEM", item)
+            found.append((path, *_set_on_layer(layer, 1)))
+    paths, crs, no_data = zip(*found) if found else ((), (), ())
+    return {"input": paths, "crs": crs, "no_data": no_data}
+
+
+def _layer_of(text: str, call: Call) -> QgsRasterLayer:
+    """The raster layer of a name, an id or a file."""
+    layer = QgsProcessingUtils.mapLayerFromString(text, call.context)
+    return layer if isinstance(layer, QgsRasterLayer) else QgsRasterLayer(text, text, "gdal")
+
+
+def _read_raster(call: Call, name: str, label: str) -> dict:
+    layer, path = _raster(call, name, label)
     if layer is not None and layer.crs() != layer.dataProvider().crs():
         raise TerrainError(
-            f"The CRS of the target grid {layer.name()} was changed in QGIS only; write it to the file with "
-            "'Assign projection' first."
+            f"The CRS of the {label[0].lower()}{label[1:]} {layer.name()} was changed in QGIS only; write it to the "
+            "file with 'Assign projection' first."
         )
-    return {"grid": path}
+    return {name.lower(): path}
 
 
 def _raster(call: Call, name: str, label: str) -> tuple[QgsRasterLayer | None, str]:
@@ -220,6 +308,11 @@ def _raster(call: Call, name: str, label: str) -> tuple[QgsRasterLayer | None, s
     layer = call.algorithm.parameterAsRasterLayer(call.parameters, name, call.context)
     if layer is None and isinstance(given, str):
         layer = QgsRasterLayer(given, given, "gdal")  # names that only GDAL knows, such as GPKG:file.gpkg:table
+    return layer, _readable(layer, label, given)
+
+
+def _readable(layer: QgsRasterLayer | None, label: str, given: Any) -> str:
+    """What GDAL opens to read a layer; one that cannot be read, or that has no file, is refused."""
     if layer is None or not layer.isValid():
         shown = layer.name() if layer is not None else given
         raise TerrainError(f"{label} is {shown}, which is no raster that can be read; choose a raster layer or file.")
@@ -229,7 +322,7 @@ def _raster(call: Call, name: str, label: str) -> tuple[QgsRasterLayer | None, s
             f"{label} is {layer.name()}, a layer of kind {provider} that has no file; write it to a GeoTIFF with "
             "Export > Save As... first, and use that."
         )
-    return layer, _gdal_name(layer, label)
+    return _gdal_name(layer, label)
 
 
 def _gdal_name(layer: QgsRasterLayer, label: str) -> str:
@@ -347,8 +440,8 @@ def nodata() -> Parameter:
     )
 
 
-def _band(call: Call) -> int:
-    number = _whole(call, "BAND", "Band")
+def _band(call: Call, name: str, label: str) -> int:
+    number = _whole(call, name, label)
     return 1 if number is None else number
 
 
@@ -360,6 +453,11 @@ def _number(call: Call, name: str, label: str) -> float | None:
         return float(given)
     except (TypeError, ValueError):
         raise TerrainError(f"{label} is {given!r}; it must be a number.") from None
+
+
+def _number_or(call: Call, name: str, label: str, default: float) -> float:
+    number = _number(call, name, label)
+    return default if number is None else number
 
 
 def _whole(call: Call, name: str, label: str) -> int | None:
@@ -399,13 +497,109 @@ def device() -> Parameter:
     )
 
 
+def trained_model() -> Parameter:
+    """Model to go on from."""
+    return Parameter(
+        "MODEL",
+        lambda: _helped(
+            _suggesting("MODEL", "Model to fine-tune", "", "models"),
+            "Name of an installed model, or a model folder, that is trained further on these DEMs. Empty or new: a new "
+            "model, which takes hours to become good; fine-tuning takes minutes.",
+        ),
+        lambda call: {"model": _text(call, "MODEL")},
+    )
+
+
+def minutes() -> Parameter:
+    """Time budget of a training."""
+    return Parameter(
+        "MINUTES",
+        lambda: _helped(
+            Number("MINUTES", "Minutes", Number.Type.Double, traindem_job.DEFAULT_MINUTES, True, 0.0),
+            "How long to train. The learning rate follows this time, so more minutes are another training, not the "
+            "same one for longer. It ends earlier when nothing gets better any more.",
+        ),
+        lambda call: {"minutes": _number_or(call, "MINUTES", "Minutes", traindem_job.DEFAULT_MINUTES)},
+    )
+
+
+def recipe() -> Parameter:
+    """Recipe of a training."""
+    return Parameter(
+        "RECIPE",
+        lambda: _helped(
+            QgsProcessingParameterFile(
+                "RECIPE", "Recipe", QgsProcessingParameterFile.Behavior.File, "json", None, True
+            ),
+            "JSON file with what differs from the default recipe: network, degradations, shape, batch, learning_rate, "
+            "steps, validation (names of DEMs to hold back) and others. recipe.json of a trained model is one.",
+            advanced=True,
+        ),
+        lambda call: {"recipe": _text(call, "RECIPE")},
+    )
+
+
+def seed() -> Parameter:
+    """Seed of random draws."""
+    return Parameter(
+        "SEED",
+        lambda: _helped(
+            Number("SEED", "Seed", Number.Type.Integer, None, True, 0),
+            "Number that random draws begin with. Empty: that of the recipe.",
+            advanced=True,
+        ),
+        lambda call: {"seed": _whole(call, "SEED", "Seed")},
+    )
+
+
+def text(name: str, label: str, help_text: str) -> Parameter:
+    """One line of free text."""
+    return Parameter(
+        name,
+        lambda: _helped(QgsProcessingParameterString(name, label, "", False, True), help_text),
+        lambda call: {name.lower(): _text(call, name)},
+    )
+
+
+def switch(name: str, label: str, help_text: str) -> Parameter:
+    """Yes or no; no unless chosen."""
+    return Parameter(
+        name,
+        lambda: _helped(QgsProcessingParameterBoolean(name, label, False, True), help_text, advanced=True),
+        lambda call: {name.lower(): _yes(call, name, label)},
+    )
+
+
+def folder_output(name: str, label: str, help_text: str) -> Parameter:
+    """A folder to write."""
+    return Parameter(
+        name,
+        lambda: _helped(QgsProcessingParameterFolderDestination(name, label), help_text),
+        lambda call: {name.lower(): call.algorithm.parameterAsString(call.parameters, name, call.context)},
+        is_destination=True,
+    )
+
+
 def voids() -> Parameter:
     """What happens to no-data inside."""
     return choice(
         "VOIDS",
         "Voids",
         superresolve_job.VOIDS,
-        "keep: no-data stays no-data. fill: voids are filled from known ground around them before the model runs.",
+        "keep: no-data stays no-data. fill: voids with ground all around, at most 24 cells wide and 64 long, are "
+        "filled; the sea, the collar of a turned scene and larger voids stay no-data.",
+    )
+
+
+def honour_input() -> Parameter:
+    """Whether coarse heights are reproduced."""
+    return choice(
+        "HONOUR_INPUT",
+        "Honour the input",
+        superresolve_job.HONOUR_INPUT,
+        "yes: the averages of the coarse cells (or the heights at their centres) come out as given. no: not exactly, "
+        "for noisy input. Models that cannot do it keep them nearly, either way.",
+        advanced=True,
     )
 
 
@@ -420,13 +614,13 @@ def sampling() -> Parameter:
     )
 
 
-def z_unit() -> Parameter:
+def z_unit(whose: str = "the heights, in and out") -> Parameter:
     """Unit of the heights."""
     return choice(
         "Z_UNIT",
         "Vertical unit",
         superresolve_job.Z_UNITS,
-        "Unit of the heights, in and out. auto: as the band or the vertical CRS says, else metres.",
+        f"Unit of {whose}. auto: as the band or the vertical CRS says, else metres.",
         advanced=True,
     )
 
@@ -474,6 +668,16 @@ def _word(call: Call, name: str, allowed: list[str]) -> str:
     if isinstance(given, int) and 0 <= given < len(allowed):
         return allowed[given]
     return allowed[0] if given is None else str(given)
+
+
+def _yes(call: Call, name: str, label: str) -> bool:
+    given = call.raw(name)
+    word = str(given).strip().lower()
+    if given is None or word in ("false", "no", "0"):
+        return False
+    if word in ("true", "yes", "1"):
+        return True
+    raise TerrainError(f"{label} is {given!r}; it can be true or false.")
 
 
 def _text(call: Call, name: str) -> str:

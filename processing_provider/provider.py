@@ -6,11 +6,13 @@ from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
 from .algorithm import RESOURCES, tr
+from .comparedem import CompareDems
 from .enginereport import EngineReport
 from .setupengine import SetupEngine
 from .superresolve import SuperResolve
+from .traindem import TrainDem
 
-ALGORITHMS = (SuperResolve, SetupEngine, EngineReport)
+ALGORITHMS = (SuperResolve, CompareDems, TrainDem, SetupEngine, EngineReport)
 
 
 class TerrainProvider(QgsProcessingProvider):

@@ -7,5 +7,5 @@ heavy is imported inside ``run``.
 
 from __future__ import annotations
 
-NAMES = ("superresolve", "enginereport")
+NAMES = ("superresolve", "comparedem", "traindem", "enginereport")
 """Modules of this package that can be asked for by name."""

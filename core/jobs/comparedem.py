@@ -1,0 +1,111 @@
+"""Job *Compare DEMs*: any DEM against a reference, with figures, maps and a report."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from ..errors import TerrainError
+from ..progress import Progress
+from .settings import require_choice, require_number, require_text
+from .superresolve import Z_UNITS, same_file
+
+Intervals = tuple
+
+REPORTS = (".html", ".htm")
+RASTERS = (".tif", ".tiff")
+TABLES = (".json", ".csv")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What *Compare DEMs* was asked to do; building it checks everything that needs no file.
+
+    Attributes
+    ----------
+    input, band, crs, no_data, z_unit
+        The DEM to judge: raster, band from 1, CRS and no-data intervals of the layer where they override the file's,
+        and the unit of its heights, one of :data:`.superresolve.Z_UNITS`.
+    reference, reference_band, reference_crs, reference_no_data
+        The same of the DEM that it is compared with.
+    coarse
+        DEM that the input was made from, or empty.
+    uncertainty
+        Raster of the half width of the input's 90 % band, or empty.
+    output, difference, slope_difference, table
+        HTML report, GeoTIFFs of input minus reference (metres; degrees), JSON or CSV of all figures; each may be empty.
+
+    """
+
+    input: str
+    reference: str
+    band: int = 1
+    crs: str = ""
+    no_data: Intervals = ()
+    z_unit: str = "auto"
+    reference_band: int = 1
+    reference_crs: str = ""
+    reference_no_data: Intervals = ()
+    coarse: str = ""
+    uncertainty: str = ""
+    output: str = ""
+    difference: str = ""
+    slope_difference: str = ""
+    table: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be right, before any file is opened."""
+        for name in ("input", "reference", "crs", "reference_crs", "coarse", "uncertainty", *self.written()):
+            require_text(_label(name), getattr(self, name))
+        if not self.input or not self.reference:
+            missing = "input DEM" if not self.input else "reference DEM"
+            raise TerrainError(f"No {missing} was given; choose a raster layer or file.")
+        self._check_bands()
+        require_choice("Vertical unit", self.z_unit, Z_UNITS)
+        self._check_outputs()
+
+    @staticmethod
+    def written() -> dict:
+        """The settings that name files to write, and how those names may end."""
+        return {"output": REPORTS, "difference": RASTERS, "slope_difference": RASTERS, "table": TABLES}
+
+    def outputs(self) -> dict:
+        """Files to write by the name of the setting, those that are wanted."""
+        return {name: getattr(self, name) for name in self.written() if getattr(self, name)}
+
+    def _check_bands(self) -> None:
+        for name in ("band", "reference_band"):
+            if not isinstance(getattr(self, name), int):
+                raise TerrainError(f"{_label(name)} is {getattr(self, name)!r}; it must be a whole number from 1.")
+            require_number(_label(name), getattr(self, name), 1, 65535)
+        for name in ("no_data", "reference_no_data"):
+            if not isinstance(getattr(self, name), (tuple, list)):
+                raise TerrainError(f"{_label(name)} is {getattr(self, name)!r}; it must be a list of intervals.")
+            for interval in getattr(self, name):
+                if not isinstance(interval, (tuple, list)) or len(interval) != 2:
+                    raise TerrainError(f"The no-data interval is {interval!r}; it must be two numbers, low and high.")
+
+    def _check_outputs(self) -> None:
+        if not self.outputs():
+            return
+        seen = [self.input, self.reference, self.coarse, self.uncertainty]
+        for name, path in self.outputs().items():
+            endings = self.written()[name]
+            if os.path.splitext(path)[1].lower() not in endings:
+                raise TerrainError(f"The {_label(name).lower()} {path} must end in {' or '.join(endings)}; rename it.")
+            if any(same_file(path, other) for other in seen if other):
+                raise TerrainError(
+                    f"The file {path} is named twice; choose another name for the {_label(name).lower()}."
+                )
+            seen.append(path)
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def run(settings: Settings, progress: Progress) -> dict:
+    """Compare and write what was asked for; the result holds the main figures, counts and warnings."""
+    from ..comparison import compare
+
+    return compare(settings, progress)
