@@ -116,9 +116,10 @@ class PeopleProgress(Progress):
 
 def abandon() -> None:
     """Remove unfinished files of this process, if it has any."""
-    raster = sys.modules.get(__package__ + ".raster" if __package__ else "raster")
-    if raster is not None:
-        raster.abandon_unfinished()
+    for name in ("raster", "model_folder"):
+        module = sys.modules.get(f"{__package__}.{name}" if __package__ else name)
+        if module is not None:
+            module.abandon_unfinished()
 
 
 def _watch(progress: WorkerProgress, done: threading.Event) -> None:

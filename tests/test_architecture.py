@@ -40,9 +40,20 @@ MAY_IMPORT = {
     "vertical": {"errors"},
     "grid": {"errors", "progress", "vertical"},
     "tiling": GROUND,
-    "raster": GROUND | {"tiling"},
+    "voids": GROUND,
+    "raster": GROUND | {"tiling", "voids"},
     "pipeline": GROUND | {"tiling"},
     "quality": GROUND,
+    "strata": GROUND | {"quality"},
+    "structure": GROUND | {"quality"},
+    "evaluation": GROUND | {"quality", "strata", "structure"},
+    "resampling": GROUND | {"tiling", "raster"},
+    "plots": set(),
+    "table": {"errors"},
+    "report": {"errors", "plots", "table"},
+    "maps": GROUND | {"tiling", "quality", "plots"},
+    "model_folder": {"errors"},
+    "training_report": {"errors", "plots"},
     "elevation": GROUND,
     "mesh": GROUND,
     "scene": GROUND,
@@ -50,7 +61,8 @@ MAY_IMPORT = {
 }
 """Which other parts of core a part of core may import."""
 
-ASSEMBLIES = {"__init__", "__main__", "worker", "jobs", "refinement", "learning"}
+ASSEMBLIES = {"__init__", "__main__", "worker", "jobs", "refinement", "learning", "comparison", "model_card",
+              "model_training"}  # fmt: skip
 """Where the parts meet; these may import all of them."""
 
 ENUM_CLASS = re.compile(r"(Type|Flag|Stat|Role|Policy|Mode|State|Level|Format|Variant|Method)s?$")

@@ -6,11 +6,14 @@ import subprocess
 import sys
 
 NAMES = {
-    "superresolve": "INPUT BAND SCALE CELL_SIZE GRID EXTENT MODEL VOIDS SAMPLING Z_UNIT DEVICE MEMORY COMPRESSION "
-    "OPTIONS NODATA OUTPUT DIFFERENCE",
+    "superresolve": "INPUT BAND SCALE CELL_SIZE GRID EXTENT MODEL VOIDS HONOUR_INPUT SAMPLING Z_UNIT DEVICE MEMORY "
+    "COMPRESSION OPTIONS NODATA OUTPUT DIFFERENCE UNCERTAINTY PROVENANCE",
+    "comparedem": "INPUT BAND REFERENCE REFERENCE_BAND COARSE UNCERTAINTY Z_UNIT OUTPUT DIFFERENCE "
+    "SLOPE_DIFFERENCE TABLE",
+    "traindem": "INPUT FOLDER MODEL MINUTES LICENCE CREDIT NAME TITLE DEVICE RECIPE SEED KEEP OUTPUT REPORT",
     "enginereport": "OUTPUT",
 }
-NUMBERS = {"ROWS", "COLUMNS", "TILES", "SECONDS", "VALID_SHARE", "DEVICE_USED"}
+NUMBERS = {"ROWS", "COLUMNS", "TILES", "SECONDS", "VALID_SHARE", "FILLED_SHARE", "DEVICE_USED"}
 
 DESCRIBE = """
 from qgis.core import QgsApplication
@@ -59,7 +62,7 @@ def test_qgis_never_has_the_engines_packages(in_qgis, dem):
 
 def test_the_toolbox_is_complete_and_explained_without_an_engine(in_qgis):
     tools = in_qgis(DESCRIBE + "answer(tools)", NEURAL_TERRAIN_PYTHON=None)
-    assert set(tools) == {"superresolve", "setupengine", "enginereport"}
+    assert set(tools) == {"superresolve", "comparedem", "traindem", "setupengine", "enginereport"}
     for name, tool in tools.items():
         assert tool["label"] and tool["group"] and len(tool["tags"]) > 3 and tool["summary"].endswith(".")
         assert "<p>" in tool["help"] and "<h3>" in tool["help"] and tool["url"].endswith(f"{name}.md")
@@ -72,7 +75,8 @@ def test_names_are_those_that_people_save_in_models(in_qgis):
     tools = in_qgis(DESCRIBE + "answer(tools)")
     for name, parameters in NAMES.items():
         assert list(tools[name]["parameters"]) == parameters.split()
-    assert set(tools["superresolve"]["outputs"]) == NUMBERS | {"OUTPUT", "DIFFERENCE"}
+    assert set(tools["superresolve"]["outputs"]) == NUMBERS | {
+        "OUTPUT", "DIFFERENCE", "UNCERTAINTY", "PROVENANCE"}  # fmt: skip
     assert "SCALE" not in tools["superresolve"]["advanced"] and "MEMORY" in tools["superresolve"]["advanced"]
 
 
@@ -131,7 +135,7 @@ def test_the_last_instance_taken_away_leaves_no_provider(in_qgis):
         registry.providerById("neuralterrain").refreshAlgorithms()
         answer([there, gone, len(registry.providerById("neuralterrain").algorithms())])
     """)
-    assert told == [True, True, 3]
+    assert told == [True, True, 5]
 
 
 def test_help_of_qgis_process_names_every_parameter(qgis_process):
