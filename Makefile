@@ -4,6 +4,7 @@
 #   make test                         all tests: the library in the engine, the plugin in the real QGIS
 #   make check                        format, lint, types, security scan
 #   make bench DATA=folder            accuracy and speed on the test areas (ARGS='...' for its options)
+#   make bench-accuracy DATA=folder   every accuracy table: thesis' and honest protocol, simulated sensor (ARGS='--quick')
 #   make zip                          the plugin as build/neural_terrain.zip, checked by the repository's rules
 #   make engine                       the engine's Python environment (TORCH_INDEX=... for another PyTorch index)
 #   make -s qgis ARGS='run neuralterrain:superresolve -- INPUT=... SCALE=4 OUTPUT=...'
@@ -14,7 +15,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := test
-.PHONY: demo test check bench zip engine qgis qgis-run clean system folders ready
+.PHONY: demo test check bench bench-accuracy zip engine qgis qgis-run clean system folders ready
 
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 QGIS_PYTHON ?= /usr/bin/python3
@@ -79,6 +80,11 @@ demo: ready build/stamps/test-packages
 bench: build/stamps/engine
 	@test -n "$(DATA)" || { echo "No data folder was given; say: make bench DATA=folder." >&2; exit 2; }
 	@$(CLEAN) DATA="$(abspath $(DATA))" $(ENGINE_PYTHON) tests/benchmarks/bench.py $(ARGS)
+
+# Pillow draws pictures and curves.
+bench-accuracy: build/stamps/test-packages
+	@test -n "$(DATA)$(findstring --curves,$(ARGS))" || { echo "No data folder was given; say: make bench-accuracy DATA=folder." >&2; exit 2; }
+	@$(CLEAN) DATA="$(abspath $(DATA))" $(ENGINE_PYTHON) tests/benchmarks/accuracy.py $(ARGS)
 
 # Two runs, because two interpreters: the library's tests in the engine, the plugin's in QGIS's Python.
 test: ready build/stamps/test-packages

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,15 +23,21 @@ NODATA = -9999.0
 MARGIN_PX = 2
 """Coarse cells along the edges that are not compared: a resampling tool has no surroundings there."""
 
+MOUNTAIN_RELIEF_M, MOUNTAIN_SLOPE_DEG = 1000.0, 20.0
+
+Degrade = Callable[[quality.Floats, quality.Bools, float], tuple[quality.Floats, quality.Bools]]
+"""Makes coarse heights and their validity of fine ones, like :func:`.quality.cell_average`."""
+
 
 @dataclass(frozen=True)
 class Area:
-    """A row of the manifest whose file is there."""
+    """A row of the manifest whose file is there; ``seen``: models were trained on other ground of its product."""
 
     name: str
     path: Path
     truth: str
     product: str
+    seen: bool = True
 
 
 @dataclass(frozen=True)
@@ -46,8 +54,14 @@ class Case:
     coarse: quality.Floats
     coarse_valid: quality.Bools
     truth: quality.Floats
+    truth_valid: quality.Bools
     counts: quality.Bools
     cell_m: tuple[quality.Floats, quality.Floats]
+
+    @property
+    def place(self) -> dict:
+        """The parameter of *Super-resolve DEM* that gives the truth's cells."""
+        return {"scale": self.scale} if self.scale == int(self.scale) else {"grid": self.truth_path}
 
     @property
     def coarse_cell_m(self) -> float:
@@ -58,8 +72,13 @@ class Case:
 def listed(data: Path, names: list[str], split: str = "test") -> list[Area]:
     """Areas of a split in the order of the manifest, all or those whose names begin with one of ``names``."""
     with MANIFEST.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == split]
-    areas = [Area(Path(r["file"]).stem, found_in(data, r["file"]), r["truth"], r["product"]) for r in rows]
+        manifest = list(csv.DictReader(file))
+    makers = {maker(row) for row in manifest if row["split"] == "train"}
+    areas = [
+        Area(Path(r["file"]).stem, found_in(data, r["file"]), r["truth"], r["product"], maker(r) in makers)
+        for r in manifest
+        if r["split"] == split
+    ]
     chosen = [a for a in areas if not names or any(a.name.startswith(name) for name in names)]
     missing = [str(a.path) for a in chosen if not a.path.exists()]
     if not chosen:
@@ -69,22 +88,36 @@ def listed(data: Path, names: list[str], split: str = "test") -> list[Area]:
     return chosen
 
 
+def maker(row: dict[str, str]) -> str:
+    """What tells products apart: the first word of their name, as in *SRTM 1 arc-second*."""
+    return row["product"].split()[0]
+
+
+@functools.cache
+def is_mountain(area: Area) -> bool:
+    """Whether the whole file has a relief of :data:`MOUNTAIN_RELIEF_M` and a tenth of it is steep."""
+    heights, valid, grid = raster.read_all(str(area.path))
+    slopes_deg = quality.slope_deg(*quality.gradient(heights, grids.metres_per_cell(grid)))
+    steep_deg = np.quantile(slopes_deg[quality.whole_neighbourhood(valid)], 0.9)
+    return bool(np.ptp(heights[valid]) >= MOUNTAIN_RELIEF_M and steep_deg >= MOUNTAIN_SLOPE_DEG)
+
+
 def found_in(data: Path, file: str) -> Path:
     """``data`` may be the folder that holds ``dem`` or ``dem`` itself."""
     return data / file if (data / "dem").is_dir() else data / Path(file).relative_to("dem")
 
 
-def prepare(area: Area, scale: float, most_px: int, folder: Path) -> Case:
-    """Write the truth (at most its central ``most_px`` cells per side) and its cell average at ``scale``."""
+def prepare(area: Area, scale: float, most_px: int, folder: Path, degrade: Degrade = quality.cell_average) -> Case:
+    """Write the truth (at most its central ``most_px`` cells per side) and the coarse DEM made of it at ``scale``."""
     heights, valid, grid = centre(*raster.read_all(str(area.path)), most_px)
-    coarse, coarse_valid = quality.cell_average(heights, valid, scale)
+    coarse, coarse_valid = degrade(heights, valid, scale)
     coarse_grid = Grid(*coarse.shape, grid.x0, grid.y0, grid.dx * scale, grid.dy * scale, grid.crs)
     truth_path, coarse_path = (str(folder / f"{name}.tif") for name in ("truth", "coarse"))
     write(truth_path, heights, valid, grid)
     write(coarse_path, coarse, coarse_valid, coarse_grid)
     counts = valid & compared(coarse_valid, scale, heights.shape)
     return Case(
-        area, scale, coarse_path, truth_path, coarse, coarse_valid, heights, counts, grids.metres_per_cell(grid)
+        area, scale, coarse_path, truth_path, coarse, coarse_valid, heights, valid, counts, grids.metres_per_cell(grid)
     )
 
 

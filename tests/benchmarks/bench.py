@@ -1,4 +1,4 @@
-"""How accurate the models are: every test area restored from its own cell average, whole, through the real tiled job.
+"""Accuracy in short, and speed: every test area restored from its own cell average, whole, through the tiled job.
 
 ``make bench DATA=folder``, or ``python tests/benchmarks/bench.py --data folder [--scales 4] [--areas taiwan tyrol]``.
 
@@ -16,28 +16,22 @@ import dataclasses
 import json
 import os
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import areas
 import machine
+import methods
 import numpy as np
-import rasterio
 import speed
-from rasterio.enums import Resampling
-from rasterio.warp import reproject
 
-from neural_terrain.core import raster
-from neural_terrain.core.elevation import baseline_surface, card, kernels
-from neural_terrain.core.jobs import superresolve
-from neural_terrain.core.progress import Progress
-from neural_terrain.core.quality import Bools, Floats, Tally
+from neural_terrain.core.elevation import card
+from neural_terrain.core.quality import Tally
 
 SCALES = (2.0, 3.7, 4.0, 8.0)
-MODELS = ("baseline", "ebcf")
+MODELS = ("baseline", "ebcf", "field")
 REFERENCES = ("gdalwarp", "bicubic")
-"""What a user would take (GDAL's cubic warp of the coarse file), and Keys' cubic with a = -1/2, both registered."""
+"""Two of those in :mod:`methods`; ``make bench-accuracy`` has them all, and every other measure."""
 
 POOLS = {"clean": "pooled, clean truth", "interpolated": "pooled, truth partly interpolated", "": "pooled, all"}
 
@@ -131,51 +125,14 @@ def measure_all(chosen: list[areas.Area], scale: float, asked: argparse.Namespac
 
 def measure(case: areas.Case, models: list[str], device: str) -> Iterator[Row]:
     """Rows of one area at one scale, all on the same cells."""
-    results = {"gdalwarp": timed(gdalwarp, case), "bicubic": timed(bicubic, case)}
-    results |= {model: timed(super_resolved, case, model, device) for model in models}
-    counts = np.logical_and.reduce([case.counts, *(valid for _, valid, _ in results.values())])
-    for method, (heights, _, seconds) in results.items():
+    results = {name: methods.reference(name, case) for name in REFERENCES}
+    running = methods.Models(tuple(models), device)
+    results |= {model: methods.super_resolved(case, model, running) for model in models}
+    counts = np.logical_and.reduce([case.counts, *(answer.valid for answer in results.values())])
+    for method, answer in results.items():
         tally = Tally()
-        tally.add(heights, case.truth, counts, case.cell_m)
-        yield Row(case.area.name, case.area.truth, case.scale, case.coarse_cell_m, method, seconds, tally)
-
-
-def timed(method, *given) -> tuple[Floats, Bools, float]:
-    started_s = time.perf_counter()
-    heights, valid = method(*given)
-    return heights, valid, time.perf_counter() - started_s
-
-
-def gdalwarp(case: areas.Case) -> tuple[Floats, Bools]:
-    """``gdalwarp -r cubic`` of the coarse file onto the truth's grid."""
-    found = np.full(case.truth.shape, np.nan, dtype=np.float32)
-    with rasterio.open(case.coarse_path) as source, rasterio.open(case.truth_path) as target:
-        reproject(
-            rasterio.band(source, 1), found, dst_transform=target.transform, dst_crs=target.crs, dst_nodata=np.nan,
-            resampling=Resampling.cubic,
-        )  # fmt: skip
-    return found.astype(np.float64), np.isfinite(found)
-
-
-def bicubic(case: areas.Case) -> tuple[Floats, Bools]:
-    """Registered cubic convolution of the coarse heights, untiled."""
-    rows, cols = ((np.arange(count) + 0.5) / case.scale for count in case.truth.shape)
-    queries = kernels.Queries(rows, cols, 1 / case.scale, 1 / case.scale)
-    return baseline_surface.plain_cubic(case.coarse, case.coarse_valid, queries), np.ones(case.truth.shape, bool)
-
-
-def super_resolved(case: areas.Case, model: str, device: str) -> tuple[Floats, Bools]:
-    """The job's result on the truth's grid; invalid where the result has no cell."""
-    output = str(Path(case.coarse_path).with_name("fine.tif"))
-    whole = case.scale == int(case.scale)
-    place = {"scale": case.scale} if whole else {"grid": case.truth_path}
-    settings = superresolve.Settings(input=case.coarse_path, output=output, model=model, device=device, **place)
-    superresolve.run(settings, Progress())
-    found, known, _ = raster.read_all(output)
-    heights, valid = np.zeros(case.truth.shape), np.zeros(case.truth.shape, dtype=bool)
-    part = np.s_[: found.shape[0], : found.shape[1]]
-    heights[part], valid[part] = found, known
-    return heights, valid
+        tally.add(answer.heights, case.truth, counts, case.cell_m)
+        yield Row(case.area.name, case.area.truth, case.scale, case.coarse_cell_m, method, answer.seconds, tally)
 
 
 def pooled(rows: list[Row], truth: str) -> list[Row]:

@@ -54,7 +54,7 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=machine.ROOT / "build" / "demo", help="where results go")
-    parser.add_argument("--model", default="ebcf", help="the trained model")
+    parser.add_argument("--model", default=card.DEFAULT_MODEL, help="the trained model")
     parser.add_argument("--picture", type=Path, help="draw the comparison here as well (.jpg or .png)")
     parser.add_argument("--engine", action="store_true", help="call the engine without QGIS")
     return parser.parse_args()

@@ -41,7 +41,7 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["baseline", "ebcf"])
+    parser.add_argument("--models", nargs="+", default=["baseline", "field", "ebcf"])
     parser.add_argument("--side", type=int, default=SIDE_PX, help="output cells per side")
     parser.add_argument("--part", type=int, default=2_000, help="rows that trained models do; the side for all")
     parser.add_argument("--device", default="auto")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,12 +70,13 @@ def draw(panels: list[Panel], detail: Detail, title: str, note: str) -> Image.Im
     side_m = truth.shape[0] * panels[-1].cell_m
     for index, panel in enumerate(panels):
         left = EDGE_PX + index * (PANEL_PX + GAP_PX)
-        sheet.paste(shaded(panel, Detail(0, 0, side_m), span), (left, HEAD_PX))
-        sheet.paste(shaded(panel, detail, span), (left, HEAD_PX + PANEL_PX + GAP_PX))
+        cells = panel.cell_m > 1.5 * panels[-1].cell_m
+        sheet.paste(shaded(panel, Detail(0, 0, side_m), span, cells=cells), (left, HEAD_PX))
+        sheet.paste(shaded(panel, detail, span, cells=cells), (left, HEAD_PX + PANEL_PX + GAP_PX))
         _mark(pen, left, detail, PANEL_PX / side_m)
         _label(pen, left, panel)
-    _bar(pen, EDGE_PX, HEAD_PX + PANEL_PX, 2000, PANEL_PX / side_m)
-    _bar(pen, EDGE_PX, HEAD_PX + 2 * PANEL_PX + GAP_PX, 500, PANEL_PX / detail.side_m)
+    _bar(pen, EDGE_PX, HEAD_PX + PANEL_PX, round_length(side_m), PANEL_PX / side_m)
+    _bar(pen, EDGE_PX, HEAD_PX + 2 * PANEL_PX + GAP_PX, round_length(detail.side_m), PANEL_PX / detail.side_m)
     pen.text((EDGE_PX, 22), title, INK, font(34))
     pen.text((width - EDGE_PX, 30), note, QUIET, font(24), anchor="ra")
     return sheet
@@ -87,10 +89,16 @@ def save(sheet: Image.Image, path: Path, width_px: int | None = None) -> None:
     sheet.save(path, optimize=True, quality=86)
 
 
-def shaded(panel: Panel, part: Detail, span: tuple[float, float]) -> Image.Image:
-    """Tinted hillshade of a part of a panel, ``PANEL_PX`` square; coarse cells stay visible as cells."""
+def round_length(side_m: float) -> float:
+    """Length of a scale bar: the longest of 1, 2, 5 times a power of ten below 15 % of a side."""
+    most = 0.15 * side_m
+    power = 10.0 ** math.floor(math.log10(most))
+    return max(share * power for share in (1, 2, 5) if share * power <= most)
+
+
+def shaded(panel: Panel, part: Detail, span: tuple[float, float], *, cells: bool) -> Image.Image:
+    """Tinted hillshade of a part of a panel, ``PANEL_PX`` square; with ``cells`` its cells stay visible."""
     cell_px = PANEL_PX * panel.cell_m / part.side_m
-    cells = panel.cell_m > 60
     field = panel.heights if cells else _enlarged(panel.heights, cell_px)
     cell_m = panel.cell_m if cells else panel.cell_m / max(cell_px, 1)
     colours = tinted(field, cell_m, span)

@@ -23,6 +23,7 @@ from rasterio.windows import Window as FileWindow
 from neural_terrain.core import quality, raster
 from neural_terrain.core.elevation import card, compute
 from neural_terrain.core.elevation.ebcf import Ebcf, EbcfSettings
+from neural_terrain.core.elevation.field import Field, FieldSettings
 from neural_terrain.core.grid import Grid
 from neural_terrain.core.tiling import Window
 
@@ -117,8 +118,12 @@ def measure_size(side_px: int, models: list[str], device: str, peak_gflops: floa
 def flops_per_px(method: str, scale: float) -> float:
     """Multiplications and additions that one output cell needs, halos and padding not counted; 0 where not known."""
     found = None if method == "gdalwarp" else card.find(method)
-    if found is None or found.family != "ebcf":
+    if found is None or found.family == "baseline":
         return 0.0
+    if found.family == "field":
+        field = Field(FieldSettings(**found.network))
+        parts = (*field.trunk.named_parameters(), *field.height.named_parameters())
+        return 2.0 * sum(p.numel() for name, p in parts if p.ndim == 4) / scale**2  # the rendering is not counted
     network = Ebcf(EbcfSettings(**found.network))
     weights = {name: p.numel() for name, p in network.named_parameters() if name.endswith("weight")}
     encoder = sum(n for name, n in weights.items() if name.startswith(("head", "blocks", "tail")))
@@ -152,7 +157,7 @@ def convolution_gflops(where: compute.Compute, channels: int, kernel: int, side:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sides", type=int, nargs="+", default=list(SIDES_PX), help="output cells per side")
-    parser.add_argument("--models", nargs="+", default=["baseline", "ebcf"])
+    parser.add_argument("--models", nargs="+", default=["baseline", "field-small", "field", "ebcf"])
     parser.add_argument("--device", default="auto")
     asked = parser.parse_args()
     report(asked.models, asked.device, tuple(asked.sides))
