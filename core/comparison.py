@@ -70,6 +70,8 @@ def compare(settings: Settings, progress: Progress) -> dict:
         _refuse_own_members(settings, rasters)
         work = Work(rasters, common_grid(rasters.dem.grid, rasters.reference.grid))
         _refuse_far_sizes(work.dem.steps)
+        if rasters.coarse is not None:
+            common_grid(rasters.dem.grid, rasters.coarse.grid, "coarse DEM")  # refuses now what it would refuse later
         _say_what_matters(rasters, progress)
         with _sinks(settings, work) as sinks:
             _measure(work, sinks, progress.step(0, 0.9))
@@ -88,8 +90,8 @@ def compare(settings: Settings, progress: Progress) -> dict:
     return {**_answers(found), **settings.outputs(), "seconds": round(time.monotonic() - started_s, 3)}
 
 
-def common_grid(dem: Grid, reference: Grid) -> Grid:
-    """The cells of ``reference`` that ``dem`` touches; refused where there are none."""
+def common_grid(dem: Grid, reference: Grid, label: str = "reference") -> Grid:
+    """The cells of ``reference`` that ``dem`` touches; where there are none, ``label`` names it in the refusal."""
     try:
         bounds: Bounds | None = grids.transform_bounds(dem.bounds, dem.crs, reference.crs)
     except TerrainError:  # the DEM reaches beyond what the reference's CRS can hold: see cell by cell
@@ -98,7 +100,7 @@ def common_grid(dem: Grid, reference: Grid) -> Grid:
         return reference
     if not grids.overlap(reference.bounds, bounds):
         raise TerrainError(
-            f"The input lies at {_place(bounds)}, the reference at {_place(reference.bounds)} "
+            f"The input lies at {_place(bounds)}, the {label} at {_place(reference.bounds)} "
             f"({grids.crs_name(reference.crs)}), so they do not overlap; choose DEMs of the same ground, and check the "
             "CRS of both."
         )
@@ -154,8 +156,14 @@ class Work:
             raise TerrainError(
                 "Input and reference share no cell with a height in both; check no-data, extents and CRS of both."
             )
+        figures = evaluation.figures(self.evaluation)
+        if self.uncertainty is not None and figures["band"]["coverage"] is None:
+            progress.warn(
+                "The uncertainty has no value on the cells that were compared, so nothing is said about its band; "
+                "check its place and CRS."
+            )
         return {
-            **evaluation.figures(self.evaluation),
+            **figures,
             "consistency": evaluation.plain(
                 {"cells": self.consistency.cells, "rmse_m": self.consistency.rmse_m, "max_m": self.consistency.max_m}
             ),
@@ -259,9 +267,14 @@ def _write(sinks: dict[str, Sink], inner: Window, block: Block) -> None:
 def _check_coarse(work: Work, coarse: Source, progress: Progress) -> None:
     """Compare the input's averages over coarse cells, or its heights at their centres, with the coarse DEM."""
     dem = work.rasters.dem
-    grid = common_grid(dem.grid, coarse.grid)
+    grid = common_grid(dem.grid, coarse.grid, "coarse DEM")
     point = coarse.is_point or dem.is_point
     averages, known = Resampled(dem, grid, point), Resampled(coarse, grid, point=True)
+    if max(averages.steps) * FINER < 1:
+        progress.warn(
+            "The coarse DEM has smaller cells than the input, which cannot have been made from it; leave COARSE empty, "
+            "or check which file is which."
+        )
     for row in range(0, grid.rows, COARSE_BLOCK_PX):
         progress.report(row / grid.rows, "Comparing with the coarse DEM")
         for col in range(0, grid.cols, COARSE_BLOCK_PX):
@@ -289,11 +302,14 @@ def _opened(settings: Settings) -> Iterator[Rasters]:
                 Reading(settings.reference_band, settings.reference_crs, settings.reference_no_data),
             )
         )
-        coarse = opened(settings.coarse, Reading())
-        uncertainty = opened(settings.uncertainty, Reading())
-        if uncertainty is not None and not uncertainty.unit_known and dem.unit != "metre":
-            uncertainty = opened(settings.uncertainty, Reading(z_unit=dem.unit))
-        yield Rasters(dem, reference, coarse, uncertainty)
+
+        def like_input(path: str) -> Source | None:
+            source = opened(path, Reading())
+            if source is None or source.unit_known or dem.unit == "metre":
+                return source
+            return opened(path, Reading(z_unit=dem.unit))
+
+        yield Rasters(dem, reference, like_input(settings.coarse), like_input(settings.uncertainty))
 
 
 @contextlib.contextmanager

@@ -34,6 +34,11 @@ MANY = 5
 HELD_PX = 96
 """Cells that the held-back end of a small DEM should have, as long as that is at most a third of it."""
 
+TOO_SMALL_TO_CALIBRATE = (
+    "The held-back ground is too small, or too full of voids, to calibrate an estimate of the error by; the model can "
+    "be used without UNCERTAINTY."
+)
+
 LEAST_PX = 100
 """Cells per side without which a DEM can neither teach nor judge."""
 
@@ -110,7 +115,10 @@ def finish(trained: training.Training, folder: Path, progress: Progress) -> None
         progress.info("Calibrating the uncertainty on the held-back regions.")
         surface = FieldSurface(cards.read(folder), trained.compute)
         found = uncertainty.calibrate(surface, trained.judge, fill_all)
-        _update_card(folder, {"calibration": found.values()}, trained.recipe)
+        if found is None:
+            progress.warn(TOO_SMALL_TO_CALIBRATE)
+        else:
+            _update_card(folder, {"calibration": found.values()}, trained.recipe)
 
 
 def fill_all(heights: Floats, valid: Bools) -> tuple[Floats, Bools]:

@@ -72,8 +72,8 @@ class Maps:
 
     def _look_for_detail(self, inner: Window, block: Block) -> None:
         side = min(DETAIL_PX, inner.rows, inner.cols)
-        for row in range(0, inner.rows - side + 1, side):
-            for col in range(0, inner.cols - side + 1, side):
+        for row in _starts(inner.rows, side):
+            for col in _starts(inner.cols, side):
                 part = np.s_[row : row + side, col : col + side]
                 known, errors = block.inner[part], block.errors[part]
                 if known.mean() < MOSTLY or (self.detail and side < self.detail.found.shape[0]):
@@ -83,6 +83,11 @@ class Maps:
                     whole = np.s_[row + 1 : row + side + 1, col + 1 : col + side + 1]
                     heights = block.found[whole].copy(), block.truth[whole].copy()
                     self.detail = Detail((inner.row + row, inner.col + col), *heights, known.copy(), rmse_m)
+
+
+def _starts(size: int, side: int) -> list[int]:
+    """Where windows of ``side`` cells begin that cover ``size`` cells; the last two may overlap."""
+    return sorted({*range(0, size - side + 1, side), size - side})
 
 
 def _three(found: Floats, truth: Floats, known: Bools, cell_m: tuple[float, float], zoom: int) -> dict:

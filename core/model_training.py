@@ -16,12 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from . import learning, model_card, raster, training_report
+from . import learning, model_card, raster, table, training_report
 from .elevation import card as cards
-from .elevation import compute, surface, training, validation
+from .elevation import compute, surface, training, uncertainty, validation
 from .elevation import recipe as recipes
 from .elevation.card import Card
 from .elevation.compute import Compute
+from .elevation.field import Field
+from .elevation.field_surface import FieldSurface
 from .elevation.recipe import Recipe
 from .elevation.training import Training, Weights
 from .elevation.validation import Judgement, Validation
@@ -37,6 +39,9 @@ RECIPES = Path(__file__).resolve().parents[1] / "resources" / "recipes"
 DEFAULT_FAMILY = "field"
 FINE_TUNING_RATE = 0.25
 """Share of a recipe's learning rate with which a trained model goes on learning."""
+
+ELEVATION_SHARE = 0.9
+"""Share of the minutes for the elevation of a field; in the rest it learns how far it errs."""
 
 UNLIMITED_STEPS = 10**9
 LEAST_COARSE_PX = 32
@@ -75,7 +80,8 @@ def train(settings: Settings, progress: Progress) -> dict:
     folder = ModelFolder(output, keep_on_close=settings.keep)
     try:
         course = Course(settings, start, ground, folder, where)
-        course.run(progress.step(0.03, 0.98))
+        course.run(progress.step(0.03, 0.88))
+        course.learn_error(progress.step(0.88, 0.98))
         progress.report(0.98, "Writing the model")
         values = course.finish(progress)
         folder.commit()
@@ -88,7 +94,7 @@ def train(settings: Settings, progress: Progress) -> dict:
         folder.close()
     if settings.report:
         page = training_report.page(course.card_values(), course.rows, progress.warnings)
-        training_report.write_page(Path(settings.report), page)
+        table.write_whole(settings.report, page)
     return {**values, "output": settings.output, "report": settings.report, "warnings": progress.warnings}
 
 
@@ -282,7 +288,8 @@ class Course:
         recipe, under_way = self._start.recipe, self._training
         progress.info(self._announcement())
         looks = self._first_look()
-        clock, losses, done, turn = Clock(self._settings.minutes, recipe.steps), [], 0, 1 - recipe.cooldown_share
+        minutes = self._settings.minutes * (ELEVATION_SHARE if self._tells_error else 1.0)
+        clock, losses, done, turn = Clock(minutes, recipe.steps), [], 0, 1 - recipe.cooldown_share
         while (used := clock.used(under_way.step)) < 1:
             losses.append(under_way.advance(recipe.rate_of_budget(under_way.step, used)))
             progress.report(used, self._said(clock))
@@ -301,6 +308,39 @@ class Course:
         if losses:
             self._look(clock, losses)
         self._seconds = clock.seconds
+
+    @property
+    def _tells_error(self) -> bool:
+        """Whether the family can learn to tell its error."""
+        return self._start.recipe.family == "field"
+
+    def learn_error(self, progress: Progress) -> None:
+        """Let the best field learn how far it errs, and calibrate that on the held-back ground; heights stay."""
+        if not self._tells_error or not math.isfinite(self._best[0]):
+            return
+        began_s = time.monotonic()
+        progress.report(0, "Learning the uncertainty")
+        draft = self._folder.draft()
+        values = {**self.card_values(), "weights": training.export(self._with_spread(progress.step(0, 0.7)), draft)}
+        _write_json(draft / "card.json", values)
+        model = FieldSurface(cards.read(draft), self._compute)
+        found = uncertainty.calibrate(model, self._validation.pieces, learning.fill_all, progress.step(0.7, 1))
+        self._seconds += time.monotonic() - began_s
+        if found is None:
+            progress.info(learning.TOO_SMALL_TO_CALIBRATE)
+            return
+        _write_json(draft / "card.json", {**values, "calibration": found.values()})
+        self._write_about(draft)
+        self._folder.keep(draft)
+
+    def _with_spread(self, progress: Progress) -> Field:
+        """The best network with its spread head trained; a base that was not improved stays as it is."""
+        network: Field = training.build(self._start.recipe, self._compute.device)
+        network.load_state_dict(training.load_weights(cards.read(self._folder.kept)))
+        if self._best[1] > 0:
+            steps = math.ceil(self._training.step * (1 / ELEVATION_SHARE - 1))
+            uncertainty.learn_spread(network, self._training, min(steps, uncertainty.SPREAD_STEPS), progress)
+        return network
 
     def finish(self, progress: Progress) -> dict:
         """Complete the best model's files and say how good it is."""

@@ -187,7 +187,10 @@ def hillshade(heights: Floats, known: NDArray[np.bool_], cell_m: tuple[float, fl
     ``cell_m`` is the width and height of the cells in metres.
     """
     filled = np.where(known, heights, heights[known].mean() if known.any() else 0.0)
-    south, east = np.gradient(filled, cell_m[1], cell_m[0])
+    # A single row or column has no neighbours: it is lit as if it went on.
+    rows, cols = filled.shape
+    filled = np.pad(filled, ((0, int(rows == 1)), (0, int(cols == 1))), mode="edge")
+    south, east = (slopes[:rows, :cols] for slopes in np.gradient(filled, cell_m[1], cell_m[0]))
     zenith, azimuth = math.radians(90 - SUN_ALTITUDE_DEG), math.radians(SUN_AZIMUTH_DEG)
     toward_sun = -east * math.sin(azimuth) + south * math.cos(azimuth)
     light = (math.cos(zenith) + math.sin(zenith) * toward_sun) / np.sqrt(1 + east**2 + south**2)

@@ -355,7 +355,8 @@ def _say_what_was_filled(counts: Counts, work: Work, progress: Progress) -> None
     progress.info(
         f"Voids: {counts.filled} cells of the result ({counts.filled / cells:.2%}) were filled, {counts.without} "
         f"({counts.without / cells:.2%}) stay no-data. Voids that reach the edge of the DEM, are wider than "
-        f"{voids.WIDEST_PX} or longer than {voids.LONGEST_PX} of its cells are not filled."
+        f"{voids.WIDEST_PX} or longer than {voids.LONGEST_PX} of its cells, or have more than {voids.MOST_CELLS} cells "
+        "are not filled."
     )
 
 

@@ -1,6 +1,6 @@
 """What a training has come to, drawn and told: its learning curves, and a page with them and the validation table.
 
-Knows plain rows of figures, no models and no files but the page it writes.
+Knows plain rows of figures, no models and no files.
 """
 
 from __future__ import annotations
@@ -8,9 +8,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
-from .errors import TerrainError
 from .plots import Axes, Series, chart, svg_image
 
 RATIOS = ("x2", "x4", "x8")
@@ -66,14 +64,6 @@ def page(card: dict, rows: Sequence[dict], warnings: Sequence[str]) -> str:
     ]  # fmt: skip
     title = html.escape(f"Training of {card['name']}")
     return PAGE.replace("@TITLE@", title).replace("@BODY@", "\n".join(filter(None, body)))
-
-
-def write_page(path: Path, text: str) -> None:
-    """Write the page, or say why it cannot be."""
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise TerrainError(f"The report {path} cannot be written ({error.strerror}); choose another folder.") from error
 
 
 def _picture(svg: str, text: str) -> str:

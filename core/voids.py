@@ -27,6 +27,10 @@ WIDEST_PX = 24
 LONGEST_PX = 64
 """Longest void that is filled, in rows or in columns."""
 
+MOST_CELLS = WIDEST_PX * LONGEST_PX
+"""Cells of the largest void that is filled; winding ones can have more. The equations take twice 8 bytes per cell
+squared."""
+
 RIM_PX = 2
 """Cells around a void that its plate is fastened to."""
 
@@ -97,7 +101,8 @@ def _fillable(void: Bools, wanted: Part) -> Iterator[tuple[Whole, Whole]]:
     narrow = ~np.maximum.reduceat(_amid_wide(void)[rows, cols], starts)
     meets = (top < wanted.row_stop) & (bottom >= wanted.row) & (left < wanted.col_stop) & (right >= wanted.col)
     stops = np.append(starts[1:], rows.size)
-    for which in np.flatnonzero(inside & short & narrow & meets):
+    few = stops - starts <= MOST_CELLS
+    for which in np.flatnonzero(inside & short & narrow & few & meets):
         here = slice(starts[which], stops[which])
         yield rows[here], cols[here]
 

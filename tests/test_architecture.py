@@ -53,7 +53,7 @@ MAY_IMPORT = {
     "report": {"errors", "plots", "table"},
     "maps": GROUND | {"tiling", "quality", "plots"},
     "model_folder": {"errors"},
-    "training_report": {"errors", "plots"},
+    "training_report": {"plots"},
     "elevation": GROUND,
     "mesh": GROUND,
     "scene": GROUND,

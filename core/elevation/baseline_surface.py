@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from . import baseline, normaliser
 from .card import Card
 from .compute import Compute
-from .kernels import Floats, Queries, Taps, point_taps
+from .kernels import Floats, Queries, lattice, point_taps
 from .surface import CoarseHeights, NoError
 
 
@@ -45,12 +45,6 @@ class BaselineSurface(NoError):
         rows = baseline.taps(queries.rows, queries.row_size, latent.point_sampled)
         cols = baseline.taps(queries.cols, queries.col_size, latent.point_sampled)
         return lattice(latent.heights, rows, cols).numpy()
-
-
-def lattice(values: torch.Tensor, rows: Taps, cols: Taps) -> torch.Tensor:
-    """Separable interpolation of ``(H, W)`` at every row with every column, indices kept inside the array."""
-    down = rows.clamped(values.shape[0]).apply(values, 0)
-    return cols.clamped(values.shape[1]).apply(down, 1)
 
 
 def plain_cubic(heights: Floats, placed: NDArray[np.bool_], queries: Queries) -> Floats:

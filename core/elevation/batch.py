@@ -14,7 +14,7 @@ import torch
 
 from . import baseline, normaliser
 from .degradation import Pair
-from .kernels import Queries, Taps, point_taps
+from .kernels import Queries, Taps, lattice, point_taps
 
 SMALLEST_SCALE_M = 0.02
 """Least unit of the training target; ground smoother than this weighs no more."""
@@ -60,7 +60,7 @@ class Batch:
 
     def interpolate(self, i: int, values: torch.Tensor) -> torch.Tensor:
         """Coarse values ``(N, N)`` at the queries of pair ``i``, as the weight-less surface interpolates."""
-        return at(_base_taps(self.pairs[i]), values)
+        return lattice(values, *_base_taps(self.pairs[i]))
 
 
 def collate(pairs: Sequence[Pair]) -> Batch:
@@ -74,7 +74,7 @@ def collate(pairs: Sequence[Pair]) -> Batch:
         torch.zeros_like(z) if p.point_sampled else torch.where(v, z - baseline.average(ready), 0.0)
         for p, z, v, ready in zip(pairs, heights, valid, prepared, strict=True)
     ]
-    scales = [at(_smooth_taps(p), s) for p, s in zip(pairs, normal.scale_m, strict=True)]
+    scales = [lattice(s, *_smooth_taps(p)) for p, s in zip(pairs, normal.scale_m, strict=True)]
     return Batch(
         pairs=pairs,
         features=normal.features.contiguous(memory_format=torch.channels_last),
@@ -84,16 +84,10 @@ def collate(pairs: Sequence[Pair]) -> Batch:
         rest_m=torch.stack(rest).float(),
         queries=[Queries(p.rows, p.cols, p.row_size, p.col_size) for p in pairs],
         sizes=torch.tensor([[p.row_size, p.col_size] for p in pairs], dtype=torch.float32),
-        base_m=torch.stack([at(_base_taps(p), ready) for p, ready in zip(pairs, prepared, strict=True)]),
+        base_m=torch.stack([lattice(ready, *_base_taps(p)) for p, ready in zip(pairs, prepared, strict=True)]),
         scale_m=torch.stack(scales).clamp_min(SMALLEST_SCALE_M),
         truth_m=torch.stack([torch.from_numpy(p.truth) for p in pairs]),
     )
-
-
-def at(taps: tuple[Taps, Taps], values: torch.Tensor) -> torch.Tensor:
-    """Separable interpolation of ``(H, W)`` at every row with every column, edge cells repeated."""
-    rows, cols = taps
-    return cols.clamped(values.shape[1]).apply(rows.clamped(values.shape[0]).apply(values, 0), 1)
 
 
 def _cell_sizes_m(pairs: Sequence[Pair], count: int) -> tuple[torch.Tensor, torch.Tensor]:

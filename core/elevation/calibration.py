@@ -22,7 +22,10 @@ from .kernels import Floats
 
 COVERAGE = 0.9
 FEWEST = 2000
-"""Positions that a stratum needs for a factor of its own."""
+"""Positions that a scale or a stratum needs for factors of its own."""
+
+Singles = NDArray[np.float32]
+NONE: Singles = np.zeros(0, dtype=np.float32)
 
 SLOPE_EDGES_DEG = (0.0, 2.0, 5.0, 10.0, 20.0, 30.0, 90.0)
 
@@ -79,7 +82,7 @@ def read(card: Card) -> Calibration | None:
         raise TerrainError(f"The calibration of model {card.name} is damaged; install the model again.") from error
 
 
-def quantile(ratios: Floats) -> float:
+def quantile(ratios: Floats | Singles) -> float:
     """The conformal quantile: the smallest ratio that holds :data:`COVERAGE` of ``n + 1`` exchangeable ones."""
     rank = int(np.ceil(COVERAGE * (ratios.size + 1))) - 1
     return float(np.partition(ratios, min(rank, ratios.size - 1))[min(rank, ratios.size - 1)])
@@ -99,35 +102,48 @@ def _interpolated(positions: torch.Tensor, at: Floats, values: Floats) -> torch.
 
 
 class Ratios:
-    """Errors of a model in units of its own estimate, gathered by stratum on held-back ground."""
+    """Errors of a model in units of its own estimate, gathered by stratum on held-back ground; kept in float32."""
 
     def __init__(self, scales: tuple[float, ...]) -> None:
         self.scales = scales
         classes = len(SLOPE_EDGES_DEG) - 1
-        self._known: list[list[list[Floats]]] = [[[] for _ in range(classes)] for _ in scales]
-        self._filled: list[list[Floats]] = [[] for _ in scales]
-        self._slopes: list[list[Floats]] = [[] for _ in range(classes)]
+        self._known: list[list[list[Singles]]] = [[[NONE] for _ in range(classes)] for _ in scales]
+        self._filled: list[list[Singles]] = [[NONE] for _ in scales]
+        self._slopes: list[list[Singles]] = [[NONE] for _ in range(classes)]
 
     def add(self, scale: float, ratio: Floats, slope_deg: Floats, filled: NDArray[np.bool_]) -> None:
         """Take in positions of one region at one of the scales; all arrays have one shape."""
-        row = self.scales.index(scale)
-        self._filled[row].append(ratio[filled])
+        row, ratios = self.scales.index(scale), ratio.astype(np.float32)
+        self._filled[row].append(ratios[filled])
         for column, (low, high) in enumerate(pairwise(SLOPE_EDGES_DEG)):
             inside = ~filled & (slope_deg >= low) & (slope_deg < high)
-            self._known[row][column].append(ratio[inside])
-            self._slopes[column].append(slope_deg[inside])
+            self._known[row][column].append(ratios[inside])
+            self._slopes[column].append(slope_deg[inside].astype(np.float32))
 
-    def calibration(self) -> Calibration:
-        """The factors; a class with few positions takes those of its scale as a whole."""
-        middles = [
-            float(np.median(s)) if (s := np.concatenate(column)).size else (low + high) / 2
-            for column, (low, high) in zip(self._slopes, pairwise(SLOPE_EDGES_DEG), strict=True)
-        ]
-        factors, filled = [], []
-        for known, void in zip(self._known, self._filled, strict=True):
-            whole = quantile(np.concatenate([r for column in known for r in column]))
-            classes = [np.concatenate(column) for column in known]
+    def calibration(self) -> Calibration | None:
+        """The factors; None where no scale has :data:`FEWEST` positions.
+
+        A scale with fewer is left out; a class with fewer takes the factor of its scale as a whole. At scale 1 the
+        result is the input: known cells have no error there, filled ones that of the smallest scale.
+        """
+        scales, factors, filled = [], [], []
+        for scale, known, void in zip(self.scales, self._known, self._filled, strict=True):
+            classes, voids = [np.concatenate(column) for column in known], np.concatenate(void)
+            together = np.concatenate(classes)
+            if together.size < FEWEST:
+                continue
+            whole = quantile(together)
+            scales.append(scale)
             factors.append(tuple(quantile(c) if c.size >= FEWEST else whole for c in classes))
-            voids = np.concatenate(void)
             filled.append(max(whole, quantile(voids)) if voids.size >= FEWEST else 2 * whole)
-        return Calibration(self.scales, tuple(middles), tuple(factors), tuple(filled))
+        if not scales:
+            return None
+        exact = tuple(0.0 for _ in factors[0])
+        return Calibration((1.0, *scales), self._middles_deg(), (exact, *factors), (filled[0], *filled))
+
+    def _middles_deg(self) -> tuple[float, ...]:
+        """Median slope of every class; the middle of its edges where the ground has no such slope."""
+        return tuple(
+            float(np.median(found)) if (found := np.concatenate(column)).size else (low + high) / 2
+            for column, (low, high) in zip(self._slopes, pairwise(SLOPE_EDGES_DEG), strict=True)
+        )

@@ -17,8 +17,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from . import normaliser
-from .batch import SMALLEST_SCALE_M, Batch, at
-from .kernels import Floats, Queries, nearest_taps, point_taps
+from .batch import SMALLEST_SCALE_M, Batch
+from .kernels import Floats, Queries, lattice, nearest_taps, point_taps
+from .trunk import Trunk
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,13 @@ class EbcfSettings:
         return 2 * self.blocks + 2
 
 
-class Ebcf(nn.Module):
-    """Encoder and decoder; both convolutional, so that channels-last and bf16 kernels serve everywhere."""
+class Ebcf(Trunk):
+    """Encoder, which is the trunk itself, and decoder; both convolutional, so that bf16 kernels serve everywhere."""
 
     def __init__(self, settings: EbcfSettings) -> None:
-        super().__init__()
-        self.settings = settings
         channels, width = settings.channels, settings.width
-        inputs = normaliser.CHANNELS + (2 if settings.anchor == "nearest" else 0)
-        self.head = nn.Conv2d(inputs, channels, 3)
-        self.blocks = nn.ModuleList(ResidualBlock(channels) for _ in range(settings.blocks))
-        self.tail = nn.Conv2d(channels, channels, 3)
+        super().__init__(normaliser.CHANNELS + (2 if settings.anchor == "nearest" else 0), channels, settings.blocks)
+        self.settings = settings
         self.from_latent = nn.Conv2d(channels, width, 1)
         self.from_rows = nn.Linear(max(1, 2 * settings.frequencies), width, bias=False)
         self.from_cols = nn.Linear(max(1, 2 * settings.frequencies), width, bias=False)
@@ -61,17 +58,8 @@ class Ebcf(nn.Module):
             nn.init.zeros_(start)
 
     def encode(self, features: torch.Tensor, pad: int = 0) -> torch.Tensor:
-        """Latent codes of every coarse cell.
-
-        ``features`` is ``(B, C, H, W)``; the result is ``(B, channels, H - 2 r, W - 2 r)`` with the trunk radius
-        ``r`` (valid convolutions), or of the input's size with ``pad=1`` (zeros beyond the edge, for training).
-        """
-        first = F.conv2d(features, self.head.weight, self.head.bias, padding=pad)
-        x = first
-        for block in self.blocks:
-            x = block(x, pad)
-        x = F.conv2d(x, self.tail.weight, self.tail.bias, padding=pad)
-        return x + _inner(first, x)
+        """Latent codes of every coarse cell, see :meth:`.trunk.Trunk.forward`."""
+        return self.forward(features, pad)
 
     def decode(self, latents: torch.Tensor, queries: Queries) -> torch.Tensor:
         """Elevation bias at the queries in units of the local scale, ``(B, R, C)`` for latents ``(B, ch, H, W)``."""
@@ -96,7 +84,7 @@ class Ebcf(nn.Module):
         else:
             coarse = batch.heights_m - batch.features[:, 0].double() * batch.scale_grid_m
             taps = [(point_taps(q.rows, "bspline"), point_taps(q.cols, "bspline")) for q in batch.queries]
-        anchors = torch.stack([at(t, z) for t, z in zip(taps, coarse, strict=True)])
+        anchors = torch.stack([lattice(z, *t) for t, z in zip(taps, coarse, strict=True)])
         return ((anchors - batch.base_m) / batch.scale_m).float()
 
     @staticmethod
@@ -112,9 +100,11 @@ class Ebcf(nn.Module):
 
         Positional encoding is separable, so its product with the first layer is made once per row and per column.
         """
-        size = torch.tensor([queries.row_size, queries.col_size], dtype=torch.float32)
-        rows = F.linear(encode_positions(queries.rows, self.settings), self.from_rows.weight.float())
-        cols = F.linear(encode_positions(queries.cols, self.settings), self.from_cols.weight.float())
+        device = self.from_size.weight.device
+        size = torch.tensor([queries.row_size, queries.col_size], dtype=torch.float32, device=device)
+        at_rows, at_cols = (encode_positions(p, self.settings).to(device) for p in (queries.rows, queries.cols))
+        rows = F.linear(at_rows, self.from_rows.weight.float())
+        cols = F.linear(at_cols, self.from_cols.weight.float())
         return rows.T + F.linear(size, self.from_size.weight.float())[:, None], cols.T
 
     def decode_codes(self, codes: torch.Tensor, phase: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
@@ -125,21 +115,6 @@ class Ebcf(nn.Module):
         for layer in self.hidden:
             x = F.relu_(layer(x))
         return self.bias(x)[:, 0]
-
-
-class ResidualBlock(nn.Module):
-    """EDSR's block: convolution, ReLU, convolution, added to the input; no normalisation."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3)
-        self.second = nn.Conv2d(channels, channels, 3)
-
-    def forward(self, x: torch.Tensor, pad: int) -> torch.Tensor:
-        """``(B, C, H, W)`` to the same shape, two cells smaller on each side when ``pad`` is 0."""
-        y = F.relu_(F.conv2d(x, self.first.weight, self.first.bias, padding=pad))
-        y = F.conv2d(y, self.second.weight, self.second.bias, padding=pad)
-        return y + _inner(x, y)
 
 
 def encode_positions(positions: Floats, settings: EbcfSettings) -> torch.Tensor:
@@ -162,13 +137,3 @@ def _gradients(batch: Batch) -> torch.Tensor:
     down, across = torch.gradient(batch.heights_m, dim=(1, 2))
     scale_m = batch.scale_grid_m.clamp_min(SMALLEST_SCALE_M)[:, None]
     return torch.stack([down, across], dim=1).div(scale_m).clamp(-50, 50).float()
-
-
-def channels_last(network: Ebcf) -> Ebcf:
-    """The network with its weights laid out as the fast kernels of all devices want them."""
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def _inner(larger: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    margin = (larger.shape[-1] - like.shape[-1]) // 2
-    return larger if margin == 0 else larger[..., margin:-margin, margin:-margin]

@@ -15,11 +15,10 @@ from safetensors.torch import load_file
 
 from ..errors import TerrainError
 from . import baseline, normaliser
-from .baseline_surface import lattice
 from .card import Card
 from .compute import Compute
-from .ebcf import Ebcf, EbcfSettings, channels_last
-from .kernels import Floats, Queries, point_taps
+from .ebcf import Ebcf, EbcfSettings
+from .kernels import Floats, Queries, lattice, point_taps
 from .surface import CoarseHeights, NoError
 
 BLOCK_PX = 64
@@ -63,8 +62,9 @@ class EbcfSurface(NoError):
         self.card, self.compute = card, compute
         self.halo_px = normaliser.EXTEND_PX + normaliser.RADIUS_PX + settings.trunk_radius_px + TAPS_PX
         self.bytes_per_coarse = 7.0 * settings.channels * compute.torch_dtype.itemsize + 200.0
-        network = channels_last(network.to(device=compute.device, dtype=compute.torch_dtype))
-        self._network = network.eval().requires_grad_(requires_grad=False)
+        network = network.to(compute.device, compute.torch_dtype)
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network: Ebcf = network.eval().requires_grad_(requires_grad=False)
 
     @torch.inference_mode()
     def encode(self, known: CoarseHeights) -> Latent:
@@ -103,7 +103,7 @@ class EbcfSurface(NoError):
         """Predicted bias ``(R, C)`` float32 on the CPU, block by block."""
         rows, cols = queries.rows.size, queries.cols.size
         whole = Queries(_padded(queries.rows), _padded(queries.cols), queries.row_size, queries.col_size)
-        phase_rows, phase_cols = (p.to(latent.codes.device) for p in self._network.phase(whole))
+        phase_rows, phase_cols = self._network.phase(whole)
         row_taps = point_taps(whole.rows - latent.margin_px).clamped(latent.codes.shape[0])
         col_taps = point_taps(whole.cols - latent.margin_px).clamped(latent.codes.shape[1])
         bias = torch.empty(whole.rows.size, whole.cols.size)

@@ -121,7 +121,8 @@ def render(coefficients: torch.Tensor, rows: LappedTaps, cols: LappedTaps) -> to
     order = rows.weight.shape[2]
     down, across = rows.dense(height).to(coefficients), cols.dense(width).to(coefficients)
     series = coefficients.reshape(order, terms // order, height, width).permute(2, 0, 3, 1)
-    return down @ series.reshape(height * order, width * order) @ across.T
+    with torch.autocast(coefficients.device.type, enabled=False):
+        return down @ series.reshape(height * order, width * order) @ across.T
 
 
 def over_cells(coefficients: torch.Tensor, width: float, order: int) -> torch.Tensor:

@@ -38,7 +38,7 @@ class Latent:
     ----------
     prepared, scale_m, rest_m, slope_deg, valid
         ``(H, W)``: heights of the weight-less surface, the local unit of the network's answer, what the surface leaves
-        of the known heights, slope of the coarse heights, and where they are known.
+        of the known heights, slope of the coarse heights, where they are known, and where known or filled.
     cell_width_m, cell_height_m
         Size of the coarse cells on the ground, per row.
     codes
@@ -53,6 +53,7 @@ class Latent:
     rest_m: torch.Tensor
     slope_deg: torch.Tensor
     valid: torch.Tensor
+    placed: torch.Tensor
     cell_width_m: Floats
     cell_height_m: Floats
     codes: torch.Tensor
@@ -126,9 +127,10 @@ class FieldSurface:
         return Latent(
             prepared=prepared,
             scale_m=normal.scale_m[0],
-            rest_m=torch.where(valid, rest, 0.0),
+            rest_m=torch.where(placed, rest, 0.0),
             slope_deg=_slope_deg(heights, width_m[0], height_m[0]),
             valid=valid,
+            placed=placed,
             cell_width_m=known.cell_width_m,
             cell_height_m=known.cell_height_m,
             codes=self._network.encode(features.contiguous(memory_format=torch.channels_last)),
@@ -200,12 +202,15 @@ class FieldSurface:
         return Expansion(prepared + self._correction(latent, series) if latent.honour else prepared, series)
 
     def _correction(self, latent: Latent, series: torch.Tensor) -> torch.Tensor:
-        """Change of the prepared heights, ``(H', W')``; of no use in the outermost :data:`CORRECTION_PX` cells."""
+        """Change of the prepared heights, ``(H', W')``; of no use in the outermost :data:`CORRECTION_PX` cells.
+
+        Filled voids keep the averages of their filling too, which in wide ones is nearer the truth than the network.
+        """
         width, order = 0.0 if latent.point_sampled else 1.0, self._network.settings.order
         rows, cols = (lapped_taps(np.arange(1.0, n - 1) + 0.5, width, order) for n in latent.codes.shape[2:])
         found = rendering.lattice(rendering.of_series(series, rows, cols))
         found = F.pad(found, (REACH_PX, REACH_PX, REACH_PX, REACH_PX))
-        return correction(latent.inner(latent.rest_m), found, latent.inner(latent.valid), latent.point_sampled)
+        return correction(latent.inner(latent.rest_m), found, latent.inner(latent.placed), latent.point_sampled)
 
 
 def _point_axis(positions: Floats, order: int) -> AxisTaps:

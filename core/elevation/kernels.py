@@ -53,6 +53,12 @@ class Taps:
         return total
 
 
+def lattice(values: torch.Tensor, rows: Taps, cols: Taps) -> torch.Tensor:
+    """Separable interpolation of ``(H, W)`` at every row with every column, indices kept inside the array."""
+    down = rows.clamped(values.shape[0]).apply(values, 0)
+    return cols.clamped(values.shape[1]).apply(down, 1)
+
+
 @dataclass(frozen=True)
 class Queries:
     """A lattice of query positions in coarse cell units: every row position with every column position.

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from ..errors import TerrainError
 from .batch import Batch, collate
@@ -179,7 +179,10 @@ class Training:
                 self.save()
 
     def validate(self, pairs: int = 24) -> dict[str, float]:
-        """RMSE against the anchor's RMSE on held-back regions, per scale, by the averaged weights."""
+        """RMSE over that of the weight-less surface on held-back regions, by the averaged weights.
+
+        By scale; a scale that no region is large enough for is left out.
+        """
         network = self.averaged()
         ratios = {}
         for scale in (2.0, 4.0, 8.0):
@@ -190,7 +193,8 @@ class Training:
                 drawn = [pair for pair in tries if pair is not None][:pairs]
                 if drawn:
                     log_ratio.append(math.log(self._ratio(network, collate(drawn))))
-            ratios[f"x{scale:g}"] = math.exp(sum(log_ratio) / max(1, len(log_ratio)))
+            if log_ratio:
+                ratios[f"x{scale:g}"] = math.exp(sum(log_ratio) / len(log_ratio))
         return ratios
 
     def averaged(self) -> Any:
@@ -334,7 +338,8 @@ def export(network: torch.nn.Module, folder: Path) -> dict:
     """Write ``weights.safetensors`` in float16 and return the card's entry for it."""
     path = folder / "weights.safetensors"
     fresh = path.with_suffix(".part")
-    save_file({name: value.half().cpu().contiguous() for name, value in network.state_dict().items()}, fresh)
+    weights = {name: value.half().cpu().contiguous() for name, value in network.state_dict().items()}
+    fresh.write_bytes(save(weights))  # save_file would let nobody else read them
     fresh.replace(path)
     digits = hashlib.sha256(path.read_bytes()).hexdigest()
     return {

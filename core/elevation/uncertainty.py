@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..progress import Progress
 from .batch import Batch, collate
 from .calibration import Calibration, Ratios
 from .degradation import Region, area_weights
@@ -24,11 +25,21 @@ from .surface import CoarseHeights
 from .training import Training
 
 Fill = Callable[[Floats, NDArray[np.bool_]], tuple[Floats, NDArray[np.bool_]]]
+Found = tuple[Floats, Floats, NDArray[np.bool_]]
+
+SEED = 1
 
 SPREAD_STEPS = 600
+SPREAD_RATE = 3e-3
 SCALES = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 WINDOW_PX = 192
 """Side of the coarse windows that calibrate."""
+
+LEAST_PX = 4
+"""Smallest side of such a window."""
+
+MOST_POSITIONS = 100_000
+"""Fine cells of a window that are looked at, drawn at random where it has more; keeps memory in bounds."""
 
 SMALLEST_ERROR = 1e-3
 """Least error in local units that the likelihood looks at."""
@@ -52,16 +63,17 @@ class Told(Protocol):
         ...
 
 
-def learn_spread(network: Field, training: Training, steps: int, rate: float = 3e-3) -> list[float]:
+def learn_spread(network: Field, training: Training, steps: int, progress: Progress | None = None) -> list[float]:
     """Train the spread head of ``network`` in place on the pairs of a training; returns the loss of every step.
 
     The elevation is not changed: only the head's weights move.
     """
-    device = training.compute.device
+    device, progress = training.compute.device, progress or Progress()
     network.requires_grad_(requires_grad=False).spread.requires_grad_(requires_grad=True)
-    optimiser = torch.optim.AdamW(network.spread.parameters(), lr=rate, weight_decay=1e-4)
+    optimiser = torch.optim.AdamW(network.spread.parameters(), lr=SPREAD_RATE, weight_decay=1e-4)
     losses = []
     for step in range(steps):
+        progress.report(step / steps)
         batch = collate(training.draw(training.recipe.steps + step)).to(device)
         with training.autocast():
             value = spread_loss(network, batch)
@@ -69,7 +81,7 @@ def learn_spread(network: Field, training: Training, steps: int, rate: float = 3
         value.backward()
         torch.nn.utils.clip_grad_norm_(network.spread.parameters(), 1.0)
         for group in optimiser.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / 50, 2 * (1 - step / steps))
+            group["lr"] = SPREAD_RATE * min(1.0, (step + 1) / 50, 2 * (1 - step / steps))
         optimiser.step()
         losses.append(float(value.detach()))
     return losses
@@ -88,19 +100,24 @@ def spread_loss(network: Field, batch: Batch) -> torch.Tensor:
     return (error * (-spread).exp() + spread).mean()
 
 
-def calibrate(surface: Told, regions: Sequence[Region], fill: Fill, seed: int = 1) -> Calibration:
+def calibrate(
+    surface: Told, regions: Sequence[Region], fill: Fill, progress: Progress | None = None
+) -> Calibration | None:
     """Factors from held-back regions, each restored from its cell averages at all of :data:`SCALES`.
 
-    ``fill`` is what fills voids before the surface runs: heights and validity to heights and what was filled.
+    ``fill`` is what fills voids before the surface runs: heights and validity to heights and what was filled. None
+    where the regions are too small, or too full of voids, for any scale.
     """
-    ratios = Ratios(SCALES)
-    rng = np.random.default_rng(seed)
-    for region in regions:
-        for scale in SCALES:
+    ratios, progress = Ratios(SCALES), progress or Progress()
+    rng = np.random.default_rng(SEED)
+    for number, region in enumerate(regions):
+        for place, scale in enumerate(SCALES):
+            progress.report((number + place / len(SCALES)) / len(regions))
             for known, truth in _windows(region, scale, surface.halo_px, rng):
                 heights, filled = fill(known.heights, known.valid)
                 ready = replace(known, heights=heights, filled=filled)
-                ratios.add(scale, *_judged(surface, ready, truth, scale))
+                found = _judged(surface, ready, truth, scale)
+                ratios.add(scale, *_thinned(found, rng))
     return ratios.calibration()
 
 
@@ -112,6 +129,8 @@ def _windows(
     Beyond the edge the coarse heights are mirrored, as for whole rasters.
     """
     side = min(WINDOW_PX, int(min(region.heights.shape) / scale))
+    if side < LEAST_PX:
+        return
     fine_px = int(np.ceil(side * scale))
     for _ in range(4):
         row, col = (rng.integers(size - fine_px + 1) for size in region.heights.shape)
@@ -121,8 +140,8 @@ def _windows(
         fine = region.heights[place].astype(np.float64)
         weights = area_weights(fine_px, side, scale)
         coarse = np.pad(weights @ fine @ weights.T, halo_px, mode="symmetric")
-        size = (np.full(coarse.shape[0], s * scale) for s in (region.cell_width_m, region.cell_height_m))
-        yield CoarseHeights(coarse, _holes(coarse.shape[0], rng), *size), fine
+        width_m, height_m = (np.full(coarse.shape[0], s * scale) for s in (region.cell_width_m, region.cell_height_m))
+        yield CoarseHeights(coarse, _holes(coarse.shape[0], rng), width_m, height_m), fine
 
 
 def _holes(side: int, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -135,12 +154,18 @@ def _holes(side: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     return valid
 
 
-def _judged(
-    surface: Told, known: CoarseHeights, truth: Floats, scale: float
-) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+def _thinned(found: Found, rng: np.random.Generator) -> Found:
+    """At most :data:`MOST_POSITIONS` of the positions."""
+    if found[0].size <= MOST_POSITIONS:
+        return found
+    chosen = rng.choice(found[0].size, MOST_POSITIONS, replace=False)
+    return found[0][chosen], found[1][chosen], found[2][chosen]
+
+
+def _judged(surface: Told, known: CoarseHeights, truth: Floats, scale: float) -> Found:
     """Error in units of the estimate, slope, and whether a void was filled, of every fine cell."""
     count = int((known.heights.shape[0] - 2 * surface.halo_px) * scale)
-    positions = surface.halo_px + (np.arange(count) + 0.5) / scale
+    positions: Floats = surface.halo_px + (np.arange(count, dtype=np.float64) + 0.5) / scale
     queries = Queries(positions, positions, 1 / scale, 1 / scale)
     latent = surface.encode(known)
     expected, slope_deg, filled = surface.estimate(latent, queries)

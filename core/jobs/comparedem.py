@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
-from .settings import require_choice, require_number, require_text
+from .settings import require_choice, require_intervals, require_number, require_text
 from .superresolve import Z_UNITS, same_file
 
 Intervals = tuple
@@ -78,12 +78,8 @@ class Settings:
             if not isinstance(getattr(self, name), int):
                 raise TerrainError(f"{_label(name)} is {getattr(self, name)!r}; it must be a whole number from 1.")
             require_number(_label(name), getattr(self, name), 1, 65535)
-        for name in ("no_data", "reference_no_data"):
-            if not isinstance(getattr(self, name), (tuple, list)):
-                raise TerrainError(f"{_label(name)} is {getattr(self, name)!r}; it must be a list of intervals.")
-            for interval in getattr(self, name):
-                if not isinstance(interval, (tuple, list)) or len(interval) != 2:
-                    raise TerrainError(f"The no-data interval is {interval!r}; it must be two numbers, low and high.")
+        for intervals in (self.no_data, self.reference_no_data):
+            require_intervals(intervals)
 
     def _check_outputs(self) -> None:
         if not self.outputs():

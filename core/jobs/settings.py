@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -56,6 +57,21 @@ def require_number(label: str, value: Any, low: float, high: float, unit: str = 
     """Refuse what is not a finite number from ``low`` to ``high``."""
     if not _is_number(value) or not low <= value <= high:
         raise TerrainError(f"{label} is {value}{unit}; it must be a number from {low:g} to {high:g}{unit}.")
+
+
+def require_intervals(values: Any) -> None:
+    """Refuse what is not a list of no-data intervals, each low and high."""
+    if not isinstance(values, (tuple, list)):
+        raise TerrainError(f"No-data is {values!r}; it must be a list of intervals.")
+    for interval in values:
+        if not isinstance(interval, (tuple, list)) or len(interval) != 2:
+            raise TerrainError(f"The no-data interval is {interval!r}; it must be two numbers, low and high.")
+
+
+def require_device(value: str) -> None:
+    """Refuse what names no device."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+        raise TerrainError(f"Device is {value!r}; it can be auto, cpu, cuda or cuda:N with a number N.")
 
 
 def _is_number(value: Any) -> bool:

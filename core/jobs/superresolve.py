@@ -9,7 +9,14 @@ from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
-from .settings import require_choice, require_number, require_numbers, require_text
+from .settings import (
+    require_choice,
+    require_device,
+    require_intervals,
+    require_number,
+    require_numbers,
+    require_text,
+)
 
 MAX_SCALE = 16.0
 DEFAULT_SCALE = 4.0
@@ -104,11 +111,7 @@ class Settings:
             raise TerrainError(f"Band is {self.band!r}; it must be a whole number from 1.")
         if self.extent is not None:
             require_numbers("Extent", self.extent, 4)
-        if not isinstance(self.no_data, (tuple, list)):
-            raise TerrainError(f"No-data is {self.no_data!r}; it must be a list of intervals.")
-        for interval in self.no_data:
-            if not isinstance(interval, (tuple, list)) or len(interval) != 2:
-                raise TerrainError(f"The no-data interval is {interval!r}; it must be two numbers, low and high.")
+        require_intervals(self.no_data)
         if self.nodata is not None and not isinstance(self.nodata, (int, float)):
             raise TerrainError(f"The no-data value is {self.nodata!r}; it must be a number.")
         if self.nodata is not None and abs(self.nodata) > LARGEST_FLOAT32:
@@ -142,8 +145,7 @@ class Settings:
         require_choice("Sampling", self.sampling, SAMPLING)
         require_choice("Vertical unit", self.z_unit, Z_UNITS)
         require_choice("Compression", self.compression, COMPRESSIONS)
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
-            raise TerrainError(f"Device is {self.device!r}; it can be auto, cpu, cuda or cuda:N with a number N.")
+        require_device(self.device)
         if self.memory_mb is not None:
             require_number("Memory", self.memory_mb, 64, 1e7, " MB")
         for option in filter(None, self.options.split("|")):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
-from .settings import require_number, require_text
+from .settings import require_device, require_intervals, require_number, require_text
 from .superresolve import same_file
 
 NEW = "new"
@@ -75,8 +75,7 @@ class Settings:
             require_number("Seed", self.seed, 0, MAX_SEED)
         if not isinstance(self.keep, bool):
             raise TerrainError(f"Keep is {self.keep!r}; it can be true or false.")
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
-            raise TerrainError(f"Device is {self.device!r}; it can be auto, cpu, cuda or cuda:N with a number N.")
+        require_device(self.device)
         self._check_outputs()
 
     @property
@@ -101,6 +100,8 @@ class Settings:
                 raise TerrainError(
                     f"The {label} are given for {len(values)} DEMs; give one for each of {len(self.input)}."
                 )
+        for intervals in self.no_data:
+            require_intervals(intervals)
 
     def _check_outputs(self) -> None:
         if not self.output:

@@ -32,7 +32,8 @@ def main() -> None:
     """Train every variant and print its line."""
     asked = arguments()
     recipe = training.Recipe.read(MODELS / "field" / "recipe.json")
-    recipe = dataclasses.replace(recipe, steps=asked.steps, muon=False, warmup_steps=min(100, asked.steps // 4))
+    shape = dataclasses.replace(recipe.shape, queries=48)  # a perceptron per position is dear
+    recipe = dataclasses.replace(recipe, steps=asked.steps, muon=False, warmup_steps=100, shape=shape)
     regions = learning.read_regions(asked.data / "dem" / "train", recipe)
     print(f"{asked.steps} steps of {recipe.batch} pairs, {asked.blocks} blocks of {asked.channels} channels")
     print(f"{'variant':44}{'x2':>8}{'x4':>8}{'x8':>8}{'minutes':>9}   (RMSE / baseline, held-back regions)", flush=True)

@@ -117,14 +117,15 @@ RECIPE = {
 }  # fmt: skip
 
 
-def test_the_command_line_trains_goes_on_and_fills_the_card(tmp_path: Path) -> None:
+def test_the_command_line_trains_goes_on_and_fills_the_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learning.uncertainty, "SPREAD_STEPS", 5)
     places = tmp_path / "data" / "dem" / "train"
     places.mkdir(parents=True)
     for number, name in enumerate("ab"):
         dems.write(places / f"{name}.tif", surfaces.fractal((240, 240), number).astype(np.float32))
-    model, work = tmp_path / "model", tmp_path / "work"
-    model.mkdir()
-    (model / "card.json").write_text(json.dumps({"name": "model", "training": {"data": [1]}}), encoding="utf-8")
+    model, work = Path(dems.tiny_field(tmp_path / "model")), tmp_path / "work"
+    card = json.loads((model / "card.json").read_text(encoding="utf-8"))
+    (model / "card.json").write_text(json.dumps({**card, "training": {"data": [1]}}), encoding="utf-8")
     for steps in (4, 6):
         (model / "recipe.json").write_text(json.dumps({**RECIPE, "steps": steps}), encoding="utf-8")
         learning.main([str(model / "recipe.json"), str(tmp_path / "data"), str(work)], Progress())
@@ -133,6 +134,7 @@ def test_the_command_line_trains_goes_on_and_fills_the_card(tmp_path: Path) -> N
     card = json.loads((model / "card.json").read_text(encoding="utf-8"))
     assert card["training"] == {"data": [1], "recipe": "recipe.json", "steps": 6, "pairs": 12}
     assert "height.last.weight" in load_file(model / card["weights"]["file"])
+    assert card["calibration"]["scales"] and card["calibration"] != dems.CALIBRATION
 
 
 def test_the_command_line_refuses_what_it_cannot_use(tmp_path: Path) -> None:

@@ -63,13 +63,13 @@ def test_a_new_model_has_a_full_card_and_restores_heights(fine: str, tmp_path: P
     assert told["training"]["data"][0] | {"cells": 0} == {
         "name": "hills", "licence": "CC0", "credit": "me", "cells": 0, "cell_size_m": 30.0
     }  # fmt: skip
-    assert told["training"]["started_from"] is None and told["calibration"] == {} if "calibration" in told else True
+    assert told["training"]["started_from"] is None and told["calibration"]["coverage"] == 0.9
     assert {row["scale"] for row in told["results"]} == {2.0, 4.0} and "x8" in told["beware"][-1]
     ratios = [row["rmse_m"] / row["baseline_rmse_m"] for row in told["results"]]
     assert [result["ratio_x2"], result["ratio_x4"]] == pytest.approx(ratios, rel=1e-3) and result["ratio_x8"] is None
     found = card.read(folder)
     model = surface.load(found, Compute())
-    assert model.halo_px == found.halo_px > 20
+    assert model.halo_px == found.halo_px > 20 and model.tells_error
     page = report.read_text(encoding="utf-8")
     assert "My hills" in page and "Validation on held-back ground" in page and page.count("data:image/svg") == 2
 

@@ -127,3 +127,15 @@ def test_pictures_on_a_page_keep_their_proportions():
     assert 'width="100" height="50"' in element and "&quot;b&quot;" in element
     assert [kind for kind, _ in images(element)] == ["image/png"]
     assert io.BytesIO(images(element)[0][1]).read(4) == b"\x89PNG"
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1)])
+def test_a_single_row_or_column_of_cells_can_be_lit(shape):
+    heights = np.arange(np.prod(shape), dtype=float).reshape(shape)
+    assert plots.hillshade(heights, np.ones(shape, dtype=bool), (30.0, 30.0)).shape == (*shape, 3)
+
+
+def test_the_windows_searched_for_the_largest_error_reach_the_far_edge():
+    assert maps._starts(256, 150) == [0, 106]
+    assert maps._starts(150, 150) == [0]
+    assert maps._starts(300, 150) == [0, 150]

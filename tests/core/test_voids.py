@@ -35,6 +35,7 @@ def rectangle(top: int, left: int, rows: int, cols: int) -> np.ndarray:
         (rectangle(0, 40, 5, 5), False),
         (rectangle(155, 40, 5, 5), False),
         (rectangle(40, 165, 5, 5), False),
+        (rectangle(50, 50, 64, 64) & ((ROW % 20 != 10) | (COL % 20 != 10)), False),  # narrow, but of 4000 cells
         (np.abs(ROW - COL) < 20, False),  # a band from edge to edge
         (np.hypot(ROW - 80, COL - 80) < 12.4, True),
         ((np.hypot(ROW - 80, COL - 80) < 12) & (np.hypot(ROW - 80, COL - 80) > 3), True),  # with an island

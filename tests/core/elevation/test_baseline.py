@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neural_terrain.core.elevation import baseline, kernels
-from neural_terrain.core.elevation.baseline_surface import lattice
 from neural_terrain.core.elevation.degradation import area_weights
+from neural_terrain.core.elevation.kernels import lattice
 from neural_terrain.tests import surfaces
 
 

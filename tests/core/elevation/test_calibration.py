@@ -74,11 +74,24 @@ def test_gathered_ratios_become_factors_by_stratum() -> None:
         ratio = np.abs(rng.laplace(size=slope_deg.size)) * (1 + slope_deg / 10) * scale
         ratios.add(scale, ratio, slope_deg, rng.random(slope_deg.size) < 0.1)
     found = ratios.calibration()
-    assert found.scales == (2.0, 4.0) and np.shape(found.factors) == (2, len(found.slopes_deg))
+    assert found is not None
+    assert found.scales == (1.0, 2.0, 4.0) and np.shape(found.factors) == (3, len(found.slopes_deg))
+    assert not any(found.factors[0]) and found.filled[0] == found.filled[1]  # at scale 1 the result is the input
     assert list(found.slopes_deg) == sorted(found.slopes_deg)
-    for scale, row, void in zip(found.scales, found.factors, found.filled, strict=True):
+    for scale, row, void in list(zip(found.scales, found.factors, found.filled, strict=True))[1:]:
         assert list(row) == sorted(row) and void > row[0]
         assert row[2] == pytest.approx(np.log(10) * (1 + found.slopes_deg[2] / 10) * scale, rel=0.1)
+
+
+def test_empty_strata_take_the_factor_of_their_scale_and_empty_scales_are_left_out() -> None:
+    rng, ratios = np.random.default_rng(3), calibration.Ratios((2.0, 4.0, 8.0))
+    assert ratios.calibration() is None
+    for scale, count in ((2.0, 5000), (4.0, 100), (8.0, 0)):
+        ratios.add(scale, np.abs(rng.laplace(size=count)), np.full(count, 12.0), np.zeros(count, bool))
+    found = ratios.calibration()
+    assert found is not None and found.scales == (1.0, 2.0)
+    assert len(set(found.factors[1])) == 1 and found.filled == 2 * (2 * found.factors[1][0],)
+    assert found.slopes_deg == (1.0, 3.5, 7.5, 12.0, 25.0, 60.0)
 
 
 def test_what_is_written_on_a_card_is_read_back(factors: calibration.Calibration, tiny_field: str) -> None:

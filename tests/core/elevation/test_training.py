@@ -120,14 +120,15 @@ def test_number_formats_agree(recipe: Recipe, regions: list[Region]) -> None:
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
 
 
+@pytest.mark.parametrize("recipe", [RECIPE, EBCF], ids=["field", "ebcf"])
 def test_a_batch_and_a_network_can_live_on_another_device(
-    regions: list[Region], monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe, regions: list[Region], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The device ``meta`` has shapes only, but refuses tensors of two devices like a GPU does; it has no autocast."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
-    under_way = Training(RECIPE, regions, None)
+    under_way = Training(recipe, regions, None)
     batch = training.collate(under_way.draw(0)).to("meta")
-    value = training.loss(training.build(RECIPE, "meta"), batch, RECIPE)
+    value = training.loss(training.build(recipe, "meta"), batch, recipe)
     value.backward()
     assert value.device.type == batch.features.device.type == batch.target.device.type == "meta"
 
