@@ -70,7 +70,7 @@ for _ in range(2):
     counts.append([len(iface.menu), registry.providerById("neuralterrain") is None])
 answer(counts)
 """)
-    assert told == [[1, 3, "Set up engine...", "Neural Terrain"], [0, True]] * 2
+    assert told == [[1, 5, "Set up engine...", "Neural Terrain"], [0, True]] * 2
 
 
 def test_without_a_window_there_is_only_the_provider(in_desktop):
