@@ -46,7 +46,7 @@ class Recipe:
         The rate grows over the first steps, stays, and falls to zero over the last share of the training.
     average_decay
         Share of the averaged weights that a step keeps.
-    gradient_loss, square_above
+    gradient_loss, linear_above
         See :func:`.training.loss`.
     muon
         See :class:`.training.Optimisers`.
@@ -68,7 +68,7 @@ class Recipe:
     cooldown_share: float = 0.3
     average_decay: float = 0.999
     gradient_loss: float = 0.5
-    square_above: float = 0.0
+    linear_above: float = 0.0
     muon: bool = False
     seed: int = 1
 

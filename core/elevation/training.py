@@ -45,22 +45,22 @@ MOST_TRIES = 4000
 def loss(network: Network, batch: Batch, recipe: Recipe) -> torch.Tensor:
     """Error of the bias, plus that of its differences between neighbouring fine cells, both in local units.
 
-    ``square_above`` local units it is linear, below it is quadratic (Huber), so that it neither ignores the large
+    Above ``linear_above`` local units it is linear, below quadratic (Huber), so that it neither ignores the large
     errors, which decide the RMSE, nor lets single ones rule; 0 is the plain absolute error.
     """
     error = (network.predict(batch) - batch.target).clamp(-20, 20)
     down = error[:, 1::2] - error[:, ::2]
     across = error[:, :, 1::2] - error[:, :, ::2]
     weight = recipe.gradient_loss
-    return _size(error, recipe.square_above) + weight * (
-        _size(down, recipe.square_above) + _size(across, recipe.square_above)
+    return _size(error, recipe.linear_above) + weight * (
+        _size(down, recipe.linear_above) + _size(across, recipe.linear_above)
     )
 
 
-def _size(error: torch.Tensor, square_below: float) -> torch.Tensor:
-    if square_below == 0:
+def _size(error: torch.Tensor, linear_above: float) -> torch.Tensor:
+    if linear_above == 0:
         return error.abs().mean()
-    return F.huber_loss(error, torch.zeros_like(error), delta=square_below) / square_below
+    return F.huber_loss(error, torch.zeros_like(error), delta=linear_above) / linear_above
 
 
 class Network(Protocol):
