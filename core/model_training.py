@@ -18,15 +18,16 @@ import numpy as np
 
 from . import learning, model_card, raster, table, training_report
 from .elevation import card as cards
-from .elevation import compute, surface, training, uncertainty, validation
+from .elevation import compute, surface, training, uncertainty, validation, weights
 from .elevation import recipe as recipes
 from .elevation.card import Card
 from .elevation.compute import Compute
 from .elevation.field import Field
 from .elevation.field_surface import FieldSurface
 from .elevation.recipe import Recipe
-from .elevation.training import Training, Weights
+from .elevation.training import Training
 from .elevation.validation import Judgement, Validation
+from .elevation.weights import Weights
 from .errors import Cancelled, TerrainError
 from .jobs.traindem import UNKNOWN, Settings
 from .learning import Dem, Ground
@@ -124,7 +125,7 @@ def start_of(settings: Settings, progress: Progress) -> Start:
     if values.get("muon") and "muon" not in own and not training.has_muon():
         values["muon"] = False
         progress.info("This PyTorch has no Muon optimiser; AdamW is used, which learns a little slower.")
-    return Start(Recipe.from_values(values), base, training.load_weights(base) if base else None)
+    return Start(Recipe.from_values(values), base, weights.read(base) if base else None)
 
 
 def _network_of(base: Card, own: dict) -> dict:
@@ -336,7 +337,7 @@ class Course:
     def _with_spread(self, progress: Progress) -> Field:
         """The best network with its spread head trained; a base that was not improved stays as it is."""
         network: Field = training.build(self._start.recipe, self._compute.device)
-        network.load_state_dict(training.load_weights(cards.read(self._folder.kept)))
+        network.load_state_dict(weights.read(cards.read(self._folder.kept)))
         if self._best[1] > 0:
             steps = math.ceil(self._training.step * (1 / ELEVATION_SHARE - 1))
             uncertainty.learn_spread(network, self._training, min(steps, uncertainty.SPREAD_STEPS), progress)
@@ -391,9 +392,9 @@ class Course:
 
     def _draft_model(self, draft: Path) -> surface.Surface:
         """The averaged weights as users will run them, rounded to float16 in a folder with a card."""
-        weights = training.export(self._training.averaged(), draft)
+        entry = training.export(self._training.averaged(), draft)
         about = model_card.identity(self._settings, self._start.recipe, self._start.base, self._ground)
-        values = {**about, "weights": weights}
+        values = {**about, "weights": entry}
         _write_json(draft / "card.json", values)
         model = surface.load(cards.read(draft), self._compute)
         _write_json(draft / "card.json", {**values, "halo_px": model.halo_px})

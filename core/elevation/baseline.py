@@ -41,7 +41,7 @@ def prepare(heights: torch.Tensor, point_sampled: bool) -> torch.Tensor:
         return heights
     total, rest = heights, heights
     for _ in range(STEPS):
-        rest = rest - _cell_average(rest)
+        rest = rest - average(rest)
         total = total + rest
     return total
 
@@ -53,7 +53,8 @@ def taps(positions: Floats, width: float, point_sampled: bool) -> Taps:
 
 def average(values: torch.Tensor) -> torch.Tensor:
     """Averages over the coarse cells of the plain interpolation of ``values``, shape kept."""
-    return _cell_average(values)
+    weights = [float(w) for w in cell_average_of_cubic()]
+    return convolve(convolve(values, weights, -1), weights, -2)
 
 
 def unaverage(values: torch.Tensor) -> torch.Tensor:
@@ -75,11 +76,6 @@ def inverse_of_average() -> Floats:
     taps = inverse[np.arange(-INVERSE_PX, INVERSE_PX + 1)]
     whole: Floats = taps / taps.sum()
     return whole
-
-
-def _cell_average(values: torch.Tensor) -> torch.Tensor:
-    weights = [float(w) for w in cell_average_of_cubic()]
-    return convolve(convolve(values, weights, -1), weights, -2)
 
 
 def convolve(values: torch.Tensor, weights: list[float], axis: int) -> torch.Tensor:

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from ..errors import TerrainError
-from . import baseline, normaliser
+from . import baseline, normaliser, weights
 from .card import Card
 from .compute import Compute
 from .ebcf import Ebcf, EbcfSettings
@@ -57,14 +55,17 @@ class EbcfSurface(NoError):
     bytes_per_fine = 64.0
 
     def __init__(self, card: Card, compute: Compute) -> None:
-        network = _network(card)
+        network = weights.fitted(lambda: Ebcf(EbcfSettings(**card.network)), card, compute)
         settings = network.settings
+        if settings.anchor != "cubic":
+            raise TerrainError(
+                f"Model {card.name} was trained with the {settings.anchor} anchor, which is for experiments only; "
+                "train it with the anchor 'cubic'."
+            )
         self.card, self.compute = card, compute
         self.halo_px = normaliser.EXTEND_PX + normaliser.RADIUS_PX + settings.trunk_radius_px + TAPS_PX
         self.bytes_per_coarse = 7.0 * settings.channels * compute.torch_dtype.itemsize + 200.0
-        network = network.to(compute.device, compute.torch_dtype)
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._network: Ebcf = network.eval().requires_grad_(requires_grad=False)
+        self._network = network
 
     @torch.inference_mode()
     def encode(self, known: CoarseHeights) -> Latent:
@@ -115,20 +116,6 @@ class EbcfSurface(NoError):
                 block = self._network.decode_codes(codes.permute(2, 0, 1)[None], here)
                 bias[top : top + BLOCK_PX, left : left + BLOCK_PX] = block[0]
         return bias[:rows, :cols]
-
-
-def _network(card: Card) -> Ebcf:
-    try:
-        network = Ebcf(EbcfSettings(**card.network))
-        network.load_state_dict(load_file(card.weights_path()))
-    except (TypeError, RuntimeError, SafetensorError) as error:
-        raise TerrainError(f"The weights of model {card.name} do not fit its card; install the model again.") from error
-    if network.settings.anchor != "cubic":
-        raise TerrainError(
-            f"Model {card.name} was trained with the {network.settings.anchor} anchor, which is for experiments only; "
-            "train it with the anchor 'cubic'."
-        )
-    return network
 
 
 def _padded(positions: Floats) -> Floats:

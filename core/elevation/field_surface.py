@@ -15,11 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from ..errors import TerrainError
-from . import baseline, calibration, normaliser, rendering
+from . import baseline, calibration, normaliser, rendering, weights
 from .card import Card
 from .compute import Compute
 from .field import REACH_PX, Field, FieldSettings, correction, lattice_taps
@@ -99,16 +97,14 @@ class FieldSurface:
     bytes_per_fine = 80.0
 
     def __init__(self, card: Card, compute: Compute) -> None:
-        network = _network(card)
+        network = weights.fitted(lambda: Field(FieldSettings(**card.network)), card, compute)
         settings = network.settings
         self.card, self.compute = card, compute
         self._calibration = calibration.read(card)
         self.tells_error = self._calibration is not None
         self.halo_px = normaliser.EXTEND_PX + normaliser.RADIUS_PX + settings.trunk_radius_px + CORRECTION_PX
         self.bytes_per_coarse = 4.5 * settings.channels * compute.torch_dtype.itemsize + 300.0
-        network = network.to(compute.device, compute.torch_dtype)
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._network: Field = network.eval().requires_grad_(requires_grad=False)
+        self._network = network
 
     @torch.inference_mode()
     def encode(self, known: CoarseHeights) -> Latent:
@@ -237,12 +233,3 @@ def _slope_deg(heights: torch.Tensor, width_m: torch.Tensor, height_m: torch.Ten
     """Slope of the coarse heights in degrees, by central differences."""
     down, across = torch.gradient(heights)
     return torch.hypot(down / height_m[:, None], across / width_m[:, None]).atan().rad2deg()
-
-
-def _network(card: Card) -> Field:
-    try:
-        network = Field(FieldSettings(**card.network))
-        network.load_state_dict(load_file(card.weights_path()))
-    except (TypeError, RuntimeError, SafetensorError) as error:
-        raise TerrainError(f"The weights of model {card.name} do not fit its card; install the model again.") from error
-    return network

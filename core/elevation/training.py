@@ -18,20 +18,16 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from ..errors import TerrainError
 from .batch import Batch, collate
-from .card import Card
 from .compute import Compute, cpu_has_bf16
 from .degradation import Degradations, Pair, Region, draw_pair
 from .ebcf import Ebcf
 from .field import Field, FieldSettings
 from .recipe import Recipe
-
-Weights = dict[str, torch.Tensor]
-"""Tensors of a network by name."""
+from .weights import Weights
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -302,14 +298,6 @@ def plain(scale: float) -> Degradations:
     values: dict[str, Any] = {f"{name}_share": 0.0 for name in names.split()}
     values |= {"scale_min": scale, "scale_max": scale, "relief_factor_min": 1.0, "relief_factor_max": 1.0}
     return Degradations(**values)
-
-
-def load_weights(card: Card) -> Weights:
-    """The weights of a model card in float32, by name, to start a training from."""
-    try:
-        return {name: value.float() for name, value in load_file(card.weights_path()).items()}
-    except SafetensorError as error:
-        raise TerrainError(f"The weights of model {card.name} cannot be read; install the model again.") from error
 
 
 def _load_weights(network: torch.nn.Module, weights: Weights, label: str) -> None:

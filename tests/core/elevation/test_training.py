@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from neural_terrain.core.elevation import card, training
+from neural_terrain.core.elevation import card, training, weights
 from neural_terrain.core.elevation.compute import Compute
 from neural_terrain.core.elevation.degradation import Degradations, PairShape, Region
 from neural_terrain.core.elevation.ebcf import Ebcf, EbcfSettings
@@ -69,8 +69,8 @@ def test_another_seed_gives_another_training(regions: list[Region], tmp_path: Pa
         ended(replace(RECIPE, seed=seed, steps=2), regions, tmp_path / name, [])
         for name, seed in (("one", 1), ("same", 1), ("other", 2))
     )
-    weights = [t.network.state_dict()["trunk.head.weight"] for t in (one, same, other)]
-    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+    heads = [t.network.state_dict()["trunk.head.weight"] for t in (one, same, other)]
+    assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])
 
 
 def test_rows_tell_of_steps_loss_and_ratios(regions: list[Region], tmp_path: Path) -> None:
@@ -134,12 +134,12 @@ def test_a_batch_and_a_network_can_live_on_another_device(
 
 
 def test_a_training_starts_from_the_weights_of_a_model(regions: list[Region], tmp_path: Path) -> None:
-    weights = training.load_weights(card.read(Path(dems.tiny_field(tmp_path / "model"))))
-    under_way = Training(RECIPE, regions, None, start=weights)
+    start = weights.read(card.read(Path(dems.tiny_field(tmp_path / "model"))))
+    under_way = Training(RECIPE, regions, None, start=start)
     for name, value in under_way.averaged().state_dict().items():
-        assert torch.equal(value, weights[name])
+        assert torch.equal(value, start[name])
     with pytest.raises(TerrainError, match="does not fit the recipe's network"):
-        Training(EBCF, regions, None, start=weights)
+        Training(EBCF, regions, None, start=start)
 
 
 def test_a_checkpoint_that_is_damaged_or_of_another_recipe_is_refused(regions: list[Region], tmp_path: Path) -> None:
