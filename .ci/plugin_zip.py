@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MAX_ZIP_BYTES = 25_000_000
 MAX_DEM_MODELS_BYTES = 8_000_000
 DEM_FAMILIES = ("ebcf", "baseline")
-SUFFIXES = frozenset(".py .txt .md .csv .json .safetensors .svg .png .jpg .qml .tif .ts .cfg".split())
+SUFFIXES = frozenset(".py .txt .md .csv .json .safetensors .svg .png .jpg .qml .tif .ts .cfg .toml".split())
 """Kinds of files that the zip may hold; LICENSE has none."""
 
 BINARY_HEADS = (b"\x7fELF", b"MZ", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"#!")

@@ -7,7 +7,7 @@ every tile is computed in one fixed tensor shape. Read windows may reach beyond 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from .errors import TerrainError
@@ -19,7 +19,7 @@ BLOCK_PX = 512
 TILE_SIDES_PX = (1024, 512, 256, 128)
 """Sides of write windows that are tried: small enough for lively progress, whole blocks unless memory forbids."""
 
-ROUND_PX = 16
+ROUND_PX = 4
 """Read windows have sides of a multiple of this many coarse cells."""
 
 
@@ -65,6 +65,40 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Crew:
+    """Who works at the same time.
+
+    Attributes
+    ----------
+    lanes
+        Batches computed at the same time.
+    batch
+        Tiles computed together as one tensor.
+    encoders
+        Threads that encode finished tiles; 0 where the lane itself does it.
+
+    """
+
+    lanes: int = 1
+    batch: int = 1
+    encoders: int = 0
+
+    @property
+    def batches(self) -> int:
+        """Batches in memory: in the lanes, with the encoders, one being read and one being written."""
+        return self.lanes + 2 + math.ceil(self.encoders / self.batch)
+
+    def smaller(self) -> Iterator[Crew]:
+        """The crew itself, then with smaller batches, then with fewer lanes, down to one tile at a time."""
+        batch = self.batch
+        while batch > 1:
+            yield replace(self, batch=batch)
+            batch //= 2
+        for lanes in range(self.lanes, 0, -1):
+            yield Crew(lanes, 1, min(self.encoders, lanes))
+
+
+@dataclass(frozen=True)
 class Plan:
     """All tiles of a target, row by row, and what they have in common.
 
@@ -74,10 +108,10 @@ class Plan:
         Side of the write windows, except at the right and lower edge.
     read_shape
         Rows and columns of every read window.
-    lanes
-        Tiles computed at the same time.
+    crew
+        How many tiles are worked on at the same time.
     peak_bytes
-        Estimated memory of the tiles under work: one computed, the others waiting.
+        Estimated memory of the tiles under work: those being computed, and those that wait.
 
     """
 
@@ -85,7 +119,7 @@ class Plan:
     halo_px: int
     tile_px: int
     read_shape: tuple[int, int]
-    lanes: int
+    crew: Crew
     peak_bytes: float
 
     def __len__(self) -> int:
@@ -94,8 +128,13 @@ class Plan:
 
     @property
     def ahead(self) -> int:
-        """Tiles in memory at a time: those being computed, one being read and one being written."""
-        return self.lanes + 2
+        """Tiles in memory at a time."""
+        return self.crew.batches * self.crew.batch
+
+    @property
+    def lanes(self) -> int:
+        """Batches computed at the same time."""
+        return self.crew.lanes
 
     @property
     def layout(self) -> tuple[int, int]:
@@ -125,20 +164,28 @@ def first_needed(axis: Axis, start: int) -> int:
     return math.floor(axis.origin + (axis.first + start) * axis.step)
 
 
-def plan(target: Target, halo_px: int, cost: Cost, budget_bytes: float, lanes: int = 1) -> Plan:
-    """The plan for ``lanes`` tiles at a time, with the largest tiles whose peak memory fits the budget.
+def plan(
+    target: Target,
+    halo_px: int,
+    cost: Cost,
+    budget_bytes: float,
+    crew: Crew = Crew(),
+    sides: Sequence[int] = TILE_SIDES_PX,
+) -> Plan:
+    """The plan for a whole crew, with the largest tiles of ``sides`` (largest first) whose memory fits the budget.
 
     Where even tiles of one block do not fit, fewer are computed at a time, then smaller ones. A budget too small for
-    one tile of the smallest kind is refused with the value that would do. The side of the tiles does not depend on the
-    size of the target, so that a crop is computed in the same shapes as the whole.
+    one tile of the smallest kind is refused with the value that would do. Neither the side of the tiles nor the batch
+    depends on the size of the target, so that a crop is computed in the same shapes as the whole.
     """
-    whole_blocks = [side for side in TILE_SIDES_PX if side >= BLOCK_PX]
-    choices = [(side, count) for count in range(lanes, 0, -1) for side in whole_blocks]
-    choices += [(side, 1) for side in TILE_SIDES_PX if side < BLOCK_PX]
-    for side, count in choices:
-        candidate = with_tiles(target, halo_px, cost, side, lanes=count)
+    whole_blocks = [side for side in sides if side >= BLOCK_PX]
+    choices = [(side, fewer) for fewer in crew.smaller() for side in whole_blocks]
+    choices += [(side, Crew(1, 1, min(crew.encoders, 1))) for side in sides if side < BLOCK_PX]
+    for side, fewer in choices:
+        candidate = with_tiles(target, halo_px, cost, side, crew=fewer)
         if candidate.peak_bytes <= budget_bytes:
-            return replace(candidate, lanes=min(count, len(candidate)))
+            lanes = min(fewer.lanes, math.ceil(len(candidate) / fewer.batch))
+            return replace(candidate, crew=replace(fewer, lanes=lanes))
     need_mb = math.ceil(candidate.peak_bytes / 2**20)
     raise TerrainError(
         f"Memory is limited to {budget_bytes / 2**20:.0f} MB, but the smallest tile needs {need_mb} MB; "
@@ -152,7 +199,7 @@ def with_tiles(
     cost: Cost,
     tile_px: int,
     read_shape: tuple[int, int] | None = None,
-    lanes: int = 1,
+    crew: Crew = Crew(),
 ) -> Plan:
     """A plan with tiles of a given side, and optionally with larger read windows than it needs."""
     needed = _side(target.rows, tile_px, halo_px), _side(target.cols, tile_px, halo_px)
@@ -160,9 +207,10 @@ def with_tiles(
     if shape[0] < needed[0] or shape[1] < needed[1]:
         raise ValueError(f"Read windows of {shape} cells are smaller than the {needed} that tiles of {tile_px} need.")
     coarse, fine = math.prod(shape), tile_px**2
-    working = lanes * (coarse * cost.bytes_per_coarse + fine * cost.bytes_per_fine)
-    waiting = 2 * (coarse + fine) * HELD_BYTES_PER_CELL
-    return Plan(target, halo_px, tile_px, shape, lanes, working + waiting)
+    computed = crew.lanes * crew.batch
+    working = computed * (coarse * cost.bytes_per_coarse + fine * cost.bytes_per_fine)
+    waiting = (crew.batches * crew.batch - computed) * (coarse + fine) * HELD_BYTES_PER_CELL
+    return Plan(target, halo_px, tile_px, shape, crew, working + waiting)
 
 
 def _side(axis: Axis, tile_px: int, halo_px: int) -> int:

@@ -30,7 +30,8 @@ GRACE_S = 1.0
 
 USAGE = f"""usage: python core/__main__.py JOB [KEY=VALUE ...]     jobs: {", ".join(jobs.NAMES)}
        python core/__main__.py train RECIPE DATA FOLDER | engine | probe
-example: python core/__main__.py superresolve INPUT=dem.tif SCALE=4 OUTPUT=fine.tif"""
+example: python core/__main__.py superresolve INPUT=dem.tif SCALE=4 OUTPUT=fine.tif
+Where the package is installed with pip, say neural-terrain instead of python core/__main__.py."""
 
 
 class WorkerProgress(Progress):
@@ -69,6 +70,11 @@ def main(arguments: Sequence[str]) -> int:
     return run_for_people(command, rest)
 
 
+def entry() -> int:
+    """The command ``neural-terrain`` of the package that pip installs."""
+    return main(sys.argv[1:])
+
+
 def serve() -> int:
     """Read one request from stdin, do it, write events to stdout; other prints go to stderr."""
     progress = WorkerProgress(os.fdopen(os.dup(1), "w", encoding="utf-8"))
@@ -78,6 +84,8 @@ def serve() -> int:
     threading.Thread(target=_watch, args=(progress, done), daemon=True).start()
     code = _finish(progress, lambda p: _run_request(request, p))
     done.set()
+    if code == EXIT_CANCELLED:
+        os._exit(code)  # a thread of GDAL that nobody can stop does not hold the process up
     return code
 
 
@@ -116,7 +124,7 @@ class PeopleProgress(Progress):
 
 def abandon() -> None:
     """Remove unfinished files of this process, if it has any."""
-    for name in ("raster", "model_folder"):
+    for name in ("raster", "journal", "model_folder"):
         module = sys.modules.get(f"{__package__}.{name}" if __package__ else name)
         if module is not None:
             module.abandon_unfinished()
@@ -190,7 +198,7 @@ def _key_value(argument: str) -> tuple[str, str]:
 
 
 def _read_settings(module: ModuleType, values: dict[str, str]) -> Any:
-    """Settings from text: fields that are numbers or lists are read as JSON, the others stay text."""
+    """Settings from text: fields that are numbers, true or false, or lists are read as JSON, the others stay text."""
     read: dict[str, Any] = {}
     kinds = {f.name: str(f.type) for f in dataclasses.fields(module.Settings)}
     for key, text in values.items():
@@ -198,5 +206,6 @@ def _read_settings(module: ModuleType, values: dict[str, str]) -> Any:
         try:
             read[key] = text if plain else json.loads(text)
         except ValueError as error:
-            raise TerrainError(f"{key.upper()} is {text!r}; it must be a number or a list in brackets.") from error
+            allowed = "true or false" if kinds[key] == "bool" else "a number or a list in brackets"
+            raise TerrainError(f"{key.upper()} is {text!r}; it must be {allowed}.") from error
     return job_settings.from_json(module.Settings, read)

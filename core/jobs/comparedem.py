@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
-from .settings import require_choice, require_intervals, require_number, require_text
+from .settings import require_choice, require_intervals, require_number, require_scheduler, require_text
 from .superresolve import Z_UNITS, same_file
 
 Intervals = tuple
@@ -34,6 +34,8 @@ class Settings:
         Raster of the half width of the input's 90 % band, or empty.
     output, difference, slope_difference, table
         HTML report, GeoTIFFs of input minus reference (metres; degrees), JSON or CSV of all figures; each may be empty.
+    scheduler
+        Address of a dask scheduler, ``scheme://host:port``, or its file; empty: this computer.
 
     """
 
@@ -52,16 +54,27 @@ class Settings:
     difference: str = ""
     slope_difference: str = ""
     table: str = ""
+    scheduler: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be right, before any file is opened."""
-        for name in ("input", "reference", "crs", "reference_crs", "coarse", "uncertainty", *self.written()):
+        for name in (
+            "input",
+            "reference",
+            "crs",
+            "reference_crs",
+            "coarse",
+            "uncertainty",
+            "scheduler",
+            *self.written(),
+        ):
             require_text(_label(name), getattr(self, name))
         if not self.input or not self.reference:
             missing = "input DEM" if not self.input else "reference DEM"
             raise TerrainError(f"No {missing} was given; choose a raster layer or file.")
         self._check_bands()
         require_choice("Vertical unit", self.z_unit, Z_UNITS)
+        require_scheduler(self.scheduler, "cpu")
         self._check_outputs()
 
     @staticmethod

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..errors import TerrainError
 from ..progress import Progress
 
-PACKAGES = ("torch", "numpy", "rasterio", "dask", "xarray", "shapely", "pyproj", "safetensors")
+PACKAGES = ("torch", "numpy", "rasterio", "dask", "distributed", "xarray", "shapely", "pyproj", "safetensors")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import re
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -72,6 +73,26 @@ def require_device(value: str) -> None:
     """Refuse what names no device."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
         raise TerrainError(f"Device is {value!r}; it can be auto, cpu, cuda or cuda:N with a number N.")
+
+
+def require_switch(label: str, value: Any) -> None:
+    """Refuse what is neither true nor false."""
+    if not isinstance(value, bool):
+        raise TerrainError(f"{label} is {value!r}; it can be true or false.")
+
+
+def require_scheduler(value: str, device: str) -> None:
+    """Refuse what names no dask scheduler, and a graphics card chosen by number for workers that have their own."""
+    if not value:
+        return
+    if not re.fullmatch(r"(tcp|tls)://[^\s/]+:\d{1,5}", value) and not os.path.exists(value):
+        raise TerrainError(
+            f"Scheduler is {value!r}; it must be an address such as tcp://host:8786, or an existing scheduler file."
+        )
+    if re.fullmatch(r"cuda:\d+", device):
+        raise TerrainError(
+            f"Device is {device!r}, but with a scheduler each worker chooses its own graphics card; give cuda instead."
+        )
 
 
 def _is_number(value: Any) -> bool:

@@ -15,6 +15,8 @@ from .settings import (
     require_intervals,
     require_number,
     require_numbers,
+    require_scheduler,
+    require_switch,
     require_text,
 )
 
@@ -29,6 +31,11 @@ CLASSES = (("measured", (232, 226, 214)), ("filled", (214, 118, 42)), ("no-data"
 """What a cell of the result can be, in the order of the numbers of the provenance, with colours."""
 LARGEST_FLOAT32 = 3.4028234663852886e38
 COMPRESSIONS = ("ZSTD", "DEFLATE", "LERC", "NONE")
+PRECISIONS = ("auto", "bfloat16", "float32")
+LAYOUTS = ("geotiff", "cog")
+NOT_FOR_COG = ("TILED", "BLOCKXSIZE", "BLOCKYSIZE", "BLOCKSIZE", "COPY_SRC_OVERVIEWS", "STREAMABLE_OUTPUT", "PROFILE",
+               "INTERLEAVE", "ENDIANNESS", "TFW")  # fmt: skip
+"""Creation options of a GeoTIFF that a cloud-optimised one settles itself or cannot have."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +65,16 @@ class Settings:
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     memory_mb
         Most memory for tiles in MB, or None for automatic.
+    precision
+        Number format of the model's computation, one of :data:`PRECISIONS`; ``auto``: the fastest that is accurate.
     compression, options
         One of :data:`COMPRESSIONS`, and GDAL creation options as ``KEY=VALUE|KEY=VALUE``.
+    layout
+        One of :data:`LAYOUTS`; ``cog`` is a cloud-optimised GeoTIFF, with overviews.
+    resume
+        Whether a run with the same settings that was broken off is continued.
+    scheduler
+        Address of a dask scheduler, ``scheme://host:port``, or its file; empty: this computer.
     nodata
         No-data value of the output, or None for the input's.
     output, difference, uncertainty, provenance
@@ -91,6 +106,10 @@ class Settings:
     uncertainty: str = ""
     provenance: str = ""
     honour_input: str = "yes"
+    precision: str = "auto"
+    layout: str = "geotiff"
+    resume: bool = True
+    scheduler: str = ""
 
     @property
     def outputs(self) -> dict[str, str]:
@@ -105,7 +124,7 @@ class Settings:
         self._check_outputs()
 
     def _check_kinds(self) -> None:
-        for name in ("input", "crs", "grid", "extent_crs", "model", "device", "options", *OUTPUTS):
+        for name in ("input", "crs", "grid", "extent_crs", "model", "device", "options", "scheduler", *OUTPUTS):
             require_text(name.replace("_", " ").capitalize(), getattr(self, name))
         if not isinstance(self.band, int):
             raise TerrainError(f"Band is {self.band!r}; it must be a whole number from 1.")
@@ -144,13 +163,26 @@ class Settings:
         require_choice("Honour input", self.honour_input, HONOUR_INPUT)
         require_choice("Sampling", self.sampling, SAMPLING)
         require_choice("Vertical unit", self.z_unit, Z_UNITS)
+        require_choice("Precision", self.precision, PRECISIONS)
         require_choice("Compression", self.compression, COMPRESSIONS)
+        require_choice("Layout", self.layout, LAYOUTS)
+        require_switch("Resume", self.resume)
         require_device(self.device)
+        require_scheduler(self.scheduler, self.device)
         if self.memory_mb is not None:
             require_number("Memory", self.memory_mb, 64, 1e7, " MB")
+        self._check_options()
+
+    def _check_options(self) -> None:
         for option in filter(None, self.options.split("|")):
             if not re.fullmatch(r"[A-Za-z0-9_]+=.+", option):
                 raise TerrainError(f"Creation option {option!r} is not KEY=VALUE; separate options by '|'.")
+            name = option.partition("=")[0].upper()
+            if self.layout == "cog" and name in NOT_FOR_COG:
+                raise TerrainError(
+                    f"Creation option {option!r} does not go with the layout cog; remove it, or choose the layout "
+                    "geotiff."
+                )
 
     def _check_outputs(self) -> None:
         for path in self.outputs.values():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
-from .settings import require_device, require_intervals, require_number, require_text
+from .settings import require_device, require_intervals, require_number, require_switch, require_text
 from .superresolve import same_file
 
 NEW = "new"
@@ -73,8 +73,7 @@ class Settings:
         require_number("Minutes", self.minutes, 0.01, MAX_MINUTES)
         if self.seed is not None:
             require_number("Seed", self.seed, 0, MAX_SEED)
-        if not isinstance(self.keep, bool):
-            raise TerrainError(f"Keep is {self.keep!r}; it can be true or false.")
+        require_switch("Keep", self.keep)
         require_device(self.device)
         self._check_outputs()
 

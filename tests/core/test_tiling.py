@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from neural_terrain.core import grid, tiling
 from neural_terrain.core.errors import TerrainError
 from neural_terrain.core.grid import Grid, Target
-from neural_terrain.core.tiling import Cost, Plan
+from neural_terrain.core.tiling import Cost, Crew, Plan
 
 COST = Cost(1000.0, 60.0)
 SCALES = st.one_of(st.floats(1.0, 16.0), st.sampled_from([1.0, 2.0, 2.5, 3.0, 3.7, 4.0, 7.0, 16.0, 1 + 1e-9]))
@@ -122,7 +122,35 @@ def test_tiles_are_whole_blocks_and_read_windows_of_one_shape() -> None:
 def test_lanes_give_way_before_tiles_become_smaller_than_a_block() -> None:
     """And a target of one tile has one lane, in the same tensor shape."""
     target = grid.zoom(Grid(5000, 5000, 0, 0, 30, 30), 4)
-    plans = [tiling.plan(target, 60, Cost(1096, 64), mb * 2**20, lanes=2) for mb in (640, 450, 150, 90)]
+    plans = [tiling.plan(target, 60, Cost(1096, 64), mb * 2**20, crew=Crew(2)) for mb in (640, 450, 150, 90)]
     assert [(p.tile_px, p.lanes) for p in plans] == [(1024, 2), (512, 2), (512, 1), (256, 1)]
-    small = tiling.plan(grid.zoom(Grid(20, 20, 0, 0, 30, 30), 4), 60, Cost(1096, 64), 640 * 2**20, lanes=2)
+    small = tiling.plan(grid.zoom(Grid(20, 20, 0, 0, 30, 30), 4), 60, Cost(1096, 64), 640 * 2**20, crew=Crew(2))
     assert (small.lanes, small.read_shape) == (1, plans[0].read_shape)
+
+
+def test_batches_give_way_before_lanes() -> None:
+    """And the batch of a target of one tile is the batch of a large one: it is part of the tensor's shape."""
+    target, crew = grid.zoom(Grid(5000, 5000, 0, 0, 30, 30), 4), Crew(2, 4, 3)
+    plans = [tiling.plan(target, 60, Cost(1096, 64), mb * 2**20, crew) for mb in (4000, 700, 350, 150)]
+    assert [(p.tile_px, p.crew) for p in plans] == [
+        (1024, Crew(2, 4, 3)), (512, Crew(2, 2, 3)), (512, Crew(2, 1, 2)), (512, Crew(1, 1, 1))
+    ]  # fmt: skip
+    small = tiling.plan(grid.zoom(Grid(20, 20, 0, 0, 30, 30), 4), 60, Cost(1096, 64), 4000 * 2**20, crew)
+    assert small.crew == Crew(1, 4, 3)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 8), st.integers(1, 8), st.integers(0, 16))
+def test_every_tile_under_way_is_in_the_account(lanes: int, batch: int, encoders: int) -> None:
+    target, crew = grid.zoom(Grid(5000, 5000, 0, 0, 30, 30), 4), Crew(lanes, batch, encoders)
+    plan = tiling.with_tiles(target, 12, Cost(1000, 60), 512, crew=crew)
+    coarse, fine = math.prod(plan.read_shape), 512**2
+    waiting = plan.ahead - lanes * batch
+    assert waiting >= batch + encoders
+    held = waiting * (coarse + fine) * tiling.HELD_BYTES_PER_CELL
+    assert plan.peak_bytes == pytest.approx(lanes * batch * (coarse * 1000 + fine * 60) + held)
+
+
+def test_other_sides_may_be_tried() -> None:
+    target = grid.zoom(Grid(5000, 5000, 0, 0, 30, 30), 4)
+    assert tiling.plan(target, 12, COST, 2**34, sides=(2048, 1024)).tile_px == 2048

@@ -1,0 +1,91 @@
+"""What a run says to its user beside progress: warnings about the result, each once, and what it will do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .. import voids
+from ..pipeline.clock import duration
+from ..progress import Progress
+from ..tiling import Plan
+from .work import Work
+
+if TYPE_CHECKING:
+    from .outputs import Counts, Outputs
+
+
+def before(work: Work, compute: str, progress: Progress) -> None:
+    """What matters about the input, the model and the plan."""
+    source, model, target = work.source, work.model, work.plan.target
+    if not source.grid.crs:
+        progress.warn(
+            "The DEM has no CRS; its horizontal unit is taken as metres. Assign one with 'Assign projection'."
+        )
+    if source.unknown_unit:
+        progress.warn(
+            f"The band calls its vertical unit {source.unknown_unit!r}, which is not known; heights are taken as "
+            f"{source.unit}. Convert them, or say the unit with Z_UNIT."
+        )
+    elif not source.unit_known:
+        progress.info("Neither the band nor the CRS names a vertical unit; heights are taken as metres.")
+    _of_the_model(work, progress)
+    progress.info(
+        f"Model {model.card.name} {model.card.version} on {compute}: {target.grid.cols} x {target.grid.rows} "
+        f"cells in {len(work.plan)} tiles, about {work.plan.peak_bytes / 2**20:.0f} MB for tiles."
+    )
+
+
+def _of_the_model(work: Work, progress: Progress) -> None:
+    card, target = work.model.card, work.plan.target
+    cell_m = float(np.sqrt(np.median(work.cell_m[0]) * np.median(work.cell_m[1])))
+    low, high = card.cell_size_m
+    if not low <= cell_m <= high:
+        progress.warn(
+            f"Cells of about {cell_m:.3g} m are outside the range of model {card.name} ({low:g} to {high:g} m); "
+            "compare the result with the model 'baseline'."
+        )
+    scale = max(target.rows.scale, target.cols.scale)
+    if scale > card.scale[1] + 1e-9:
+        progress.warn(
+            f"Scale {scale:.3g} is beyond what model {card.name} was trained for (up to {card.scale[1]:g}); the result "
+            "is smoother than real ground."
+        )
+    if not work.wanted.honour and not work.model.honours_input:
+        progress.info(
+            f"The model {card.name} keeps the averages of coarse cells only nearly, whatever HONOUR_INPUT says."
+        )
+
+
+def of_the_journal(outputs: Outputs, plan: Plan, progress: Progress) -> None:
+    """Whether an unfinished run is continued."""
+    if outputs.done:
+        progress.info(f"An unfinished run is continued: {len(outputs.done)} of {len(plan)} tiles are there.")
+    elif outputs.journal.differs:
+        progress.info(
+            "An unfinished run was found, but it differs from this one in its "
+            f"{' and '.join(outputs.journal.differs)}; this run starts anew."
+        )
+
+
+def forecast(seconds: float, size_bytes: float, progress: Progress) -> None:
+    """How much time and disk the run will take."""
+    progress.info(f"The run will take about {duration(seconds)}, its files about {_size(size_bytes)}.")
+
+
+def of_filling(counts: Counts, plan: Plan, progress: Progress, *, wanted: bool) -> None:
+    """How many cells were filled, and which voids are not."""
+    if not wanted or not (counts.filled or counts.without):
+        return
+    cells = plan.target.grid.rows * plan.target.grid.cols
+    progress.info(
+        f"Voids: {counts.filled} cells of the result ({counts.filled / cells:.2%}) were filled, {counts.without} "
+        f"({counts.without / cells:.2%}) stay no-data. Voids that reach the edge of the DEM, are wider than "
+        f"{voids.WIDEST_PX} or longer than {voids.LONGEST_PX} of its cells, or have more than {voids.MOST_CELLS} cells "
+        "are not filled."
+    )
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
