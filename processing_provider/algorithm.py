@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import html
 import re
+import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -200,10 +202,18 @@ class TerrainAlgorithm(QgsProcessingAlgorithm):
 
 
 class Relay:
-    """Hands the engine's events to QGIS's feedback."""
+    """Hands the engine's events to QGIS's feedback.
 
-    def __init__(self, feedback: QgsProcessingFeedback) -> None:
-        self._feedback, self._text = feedback, ""
+    QGIS adds every progress text to its log. Texts that differ in their numbers only are therefore handed on every
+    other second at first, and later the more rarely the longer the run is: some hundred lines in ten hours.
+    """
+
+    SHORTEST_S = 2.0
+    SHARE = 0.05
+
+    def __init__(self, feedback: QgsProcessingFeedback, clock: Callable[[], float] = time.monotonic) -> None:
+        self._feedback, self._clock, self._text = feedback, clock, ""
+        self._started_s = self._said_s = clock()
 
     def __call__(self, event: dict) -> None:
         """Hand on one event."""
@@ -220,9 +230,18 @@ class Relay:
 
     def _progress(self, fraction: float, text: str) -> None:
         self._feedback.setProgress(100 * fraction)
-        if text and text != self._text:
-            self._text = text
+        if text in ("", self._text):
+            return
+        now_s = self._clock()
+        pause_s = max(self.SHORTEST_S, self.SHARE * (now_s - self._started_s))
+        if _words(text) != _words(self._text) or now_s - self._said_s >= pause_s:
+            self._text, self._said_s = text, now_s
             self._feedback.setProgressText(text)
+
+
+def _words(text: str) -> str:
+    """A text without its numbers."""
+    return re.sub(r"\d+", "", text)
 
 
 def help_html(markdown: str) -> str:

@@ -39,6 +39,7 @@ class CompareDems(TerrainAlgorithm):
             "the band holds the reference.",
         ),
         parameters.z_unit("the input's heights; the reference's is that of its band or vertical CRS"),
+        parameters.scheduler(),
         parameters.html_output("OUTPUT", "Report", "HTML page with figures, maps and plots, complete in one file."),
         parameters.raster_output(
             "DIFFERENCE",

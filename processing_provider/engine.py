@@ -544,6 +544,7 @@ class _Run:
                 self._take(is_stderr, line)
         except Cancelled:
             self._child.end(ask="cancel\n")
+            self._hear_the_end()
             self._remove_unfinished()
             raise
         except BaseException:
@@ -561,6 +562,13 @@ class _Run:
             self._last = event
         else:
             self._on_event(event)
+
+    def _hear_the_end(self) -> None:
+        """Hand on what a cancelled job still said: that its finished tiles are kept, for instance."""
+        for is_stderr, line in self._child.lines(lambda: None):
+            event = None if is_stderr else _event(line)
+            if event is not None and event["type"] in ("info", "warning"):
+                self._on_event(event)
 
     def _outcome(self) -> dict:
         kind = self._last.get("type")

@@ -19,6 +19,8 @@ BAD = {
     "DIFFERENCE={dem}": "is named twice; choose another name for the difference.",
     "OUTPUT={folder}/report.pdf": "must end in .html or .htm; rename it.",
     "TABLE={folder}/table.xls": "must end in .json or .csv; rename it.",
+    "SCHEDULER=node1": "Scheduler is 'node1'; it must be an address such as tcp://host:8786, or an existing",
+    "SCHEDULER=tcp://127.0.0.1:9": "The Dask scheduler tcp://127.0.0.1:9 cannot be reached",
 }
 
 

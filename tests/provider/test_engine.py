@@ -174,6 +174,7 @@ def test_cancel_ends_the_engine_within_two_seconds_and_removes_its_files(fake, t
             pass
         if not {obedient}:
             time.sleep(60)
+        print(json.dumps({{"type": "info", "text": "3 of 8 tiles are kept."}}))
         print(json.dumps({{"type": "cancelled"}}))
         sys.exit(3)
     """)
@@ -189,6 +190,7 @@ def test_cancel_ends_the_engine_within_two_seconds_and_removes_its_files(fake, t
         engine.run_job("name", {"output": str(tmp_path / "fine.tif")}, events.append, cancelled, interpreter)
     assert time.monotonic() - heard[0] < 2
     assert gone_within(int(events[0]["text"]), 0.3)
+    assert [event["text"] for event in events[1:]] == (["3 of 8 tiles are kept."] if obedient else [])
     assert not list(tmp_path.glob(".fine*"))
 
 

@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 NAMES = {
-    "superresolve": "INPUT BAND SCALE CELL_SIZE GRID EXTENT MODEL VOIDS HONOUR_INPUT SAMPLING Z_UNIT DEVICE MEMORY "
-    "COMPRESSION OPTIONS NODATA OUTPUT DIFFERENCE UNCERTAINTY PROVENANCE",
-    "comparedem": "INPUT BAND REFERENCE REFERENCE_BAND COARSE UNCERTAINTY Z_UNIT OUTPUT DIFFERENCE "
-    "SLOPE_DIFFERENCE TABLE",
+    "superresolve": "INPUT BAND SCALE CELL_SIZE GRID EXTENT MODEL VOIDS HONOUR_INPUT SAMPLING Z_UNIT DEVICE PRECISION "
+    "MEMORY SCHEDULER RESUME LAYOUT COMPRESSION OPTIONS NODATA OUTPUT DIFFERENCE UNCERTAINTY PROVENANCE",
+    "comparedem": "INPUT BAND REFERENCE REFERENCE_BAND COARSE UNCERTAINTY Z_UNIT SCHEDULER OUTPUT "
+    "DIFFERENCE SLOPE_DIFFERENCE TABLE",
     "traindem": "INPUT FOLDER MODEL MINUTES LICENCE CREDIT NAME TITLE DEVICE RECIPE SEED KEEP OUTPUT REPORT",
     "enginereport": "OUTPUT",
 }
@@ -77,7 +77,8 @@ def test_names_are_those_that_people_save_in_models(in_qgis):
         assert list(tools[name]["parameters"]) == parameters.split()
     assert set(tools["superresolve"]["outputs"]) == NUMBERS | {
         "OUTPUT", "DIFFERENCE", "UNCERTAINTY", "PROVENANCE"}  # fmt: skip
-    assert "SCALE" not in tools["superresolve"]["advanced"] and "MEMORY" in tools["superresolve"]["advanced"]
+    advanced = {"PRECISION", "MEMORY", "SCHEDULER", "RESUME", "LAYOUT"}
+    assert "SCALE" not in tools["superresolve"]["advanced"] and advanced <= set(tools["superresolve"]["advanced"])
 
 
 def test_every_parameter_is_a_setting_of_the_job(in_qgis):
@@ -100,6 +101,33 @@ def test_every_parameter_is_a_setting_of_the_job(in_qgis):
     # Layer values come with a layer; the scale of the dialog is stated, that of the settings may be empty.
     assert set(told[1]) - set(told[0]) <= {"crs", "no_data"}
     assert told[2] == ["scale"]
+
+
+def test_ten_hours_of_progress_are_some_hundred_lines_in_the_log(in_qgis):
+    told = in_qgis("""
+        from neural_terrain.processing_provider.algorithm import Relay
+        from qgis.core import QgsProcessingFeedback
+
+        class Log(QgsProcessingFeedback):
+            lines = []
+            def setProgressText(self, text):
+                self.lines.append([now[0], text])
+
+        now, log = [0.0], Log()
+        relay = Relay(log, lambda: now[0])
+        relay({"type": "progress", "fraction": 0, "text": "Loading the model"})
+        for tile in range(36000):
+            now[0] += 1
+            relay({"type": "progress", "fraction": tile / 36000, "text": f"Tile {tile} of 36000, about {tile} s left"})
+        for _ in range(100):
+            now[0] += 100
+            relay({"type": "progress", "fraction": 0.999, "text": "Writing the final layout"})
+        answer(log.lines)
+    """)
+    times = [time for time, _ in told]
+    assert told[0][1] == "Loading the model" and told[-1] == [36100, "Writing the final layout"]
+    assert 50 < len(told) < 300 and times[1:5] == [1, 3, 5, 7]
+    assert all(later - now <= 2 + now / 15 for now, later in zip(times[:-2], times[1:-1], strict=True))
 
 
 def test_the_toolbox_knows_a_missing_engine_after_the_first_look(in_qgis, tmp_path):

@@ -18,6 +18,11 @@ BAD = {
     "VOIDS=ignore": "Voids is 'ignore'; it can be keep, fill.",
     "HONOUR_INPUT=maybe": "Honour input is 'maybe'; it can be yes, no.",
     "DEVICE=gpu": "Device is 'gpu'; it can be auto, cpu, cuda or cuda:N",
+    "PRECISION=float16": "Precision is 'float16'; it can be auto, bfloat16, float32.",
+    "LAYOUT=cog OPTIONS=TILED=NO": "Creation option 'TILED=NO' does not go with the layout cog; remove it,",
+    "RESUME=perhaps": "Continue an unfinished run is 'perhaps'; it can be true or false.",
+    "SCHEDULER=localhost": "Scheduler is 'localhost'; it must be an address such as tcp://host:8786, or an existing",
+    "SCHEDULER=tcp://node:8786 DEVICE=cuda:1": "each worker chooses its own graphics card; give cuda instead.",
     "EXTENT=here": "The extent is 'here'; it must be",
     "MODEL=unheard-of": "There is no model 'unheard-of'; installed are",
     "BAND=2": "band 2",
@@ -139,6 +144,9 @@ def test_it_works_as_a_step_of_a_saved_model(qgis_process, save_model, dem, tmp_
         ("VOIDS", "ignore", "Voids is 'ignore'; it can be keep, fill."),
         ("HONOUR_INPUT", "maybe", "Honour input is 'maybe'; it can be yes, no."),
         ("COMPRESSION", "ZIP", "Compression is 'ZIP'"),
+        ("LAYOUT", "COG", "Layout is 'COG'; it can be geotiff, cog."),
+        ("RESUME", "perhaps", "Continue an unfinished run is 'perhaps'; it can be true or false."),
+        ("SCHEDULER", "node1", "Scheduler is 'node1'; it must be an address such as tcp://host:8786"),
         ("MODEL", "unheard-of", "There is no model 'unheard-of'"),
         ("SCALE", "much", "Scale is 'much'; it must be a number."),
         ("BAND", 0, "Band is 0; it must be a number from 1"),
@@ -297,7 +305,8 @@ def test_killing_the_engine_leaves_qgis_alive_and_the_old_output_untouched(in_qg
     assert "The engine ended without a result: it was killed, most likely" in told[0]["error"]
     assert told[1:3] == [False, []] and len(told[3]) > 1
     assert output.read_bytes() == b"what stood here before"
-    assert [path.name for path in output.parent.iterdir()] == ["fine.tif"]
+    for_the_next_run = {".fine.tif.part.tif", ".fine.tif.journal"}
+    assert {path.name for path in output.parent.iterdir()} == {"fine.tif", *for_the_next_run}
 
 
 def test_a_cancelled_run_is_gone_within_two_seconds_and_leaves_nothing(in_qgis, long_run):

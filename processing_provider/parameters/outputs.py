@@ -1,0 +1,55 @@
+"""Parameters that name what a tool writes. Imports qgis."""
+
+from __future__ import annotations
+
+from qgis.core import (
+    QgsProcessingParameterFileDestination,
+    QgsProcessingParameterFolderDestination,
+    QgsProcessingParameterRasterDestination,
+)
+
+from .parameter import Parameter, helped
+
+
+def raster_output(
+    name: str, label: str, text: str, style: str, optional: bool = False, made: bool = False
+) -> Parameter:
+    """A GeoTIFF to write; ``style`` is that of its layer. An optional one is ``made`` by the dialog or left out."""
+    return Parameter(
+        name,
+        lambda: helped(
+            QgsProcessingParameterRasterDestination(name, label, None, optional, made or not optional), text
+        ),
+        lambda call: {name.lower(): call.algorithm.parameterAsOutputLayer(call.parameters, name, call.context)},
+        is_destination=True,
+        style=style,
+    )
+
+
+def html_output(name: str, label: str, text: str) -> Parameter:
+    """An optional HTML page to write."""
+    return _file_output(name, label, text, "HTML files (*.html)", made=True)
+
+
+def table_output(name: str, label: str, text: str) -> Parameter:
+    """An optional file of figures to write."""
+    return _file_output(name, label, text, "JSON files (*.json);;CSV files (*.csv)", made=False)
+
+
+def folder_output(name: str, label: str, help_text: str) -> Parameter:
+    """A folder to write."""
+    return Parameter(
+        name,
+        lambda: helped(QgsProcessingParameterFolderDestination(name, label), help_text),
+        lambda call: {name.lower(): call.algorithm.parameterAsString(call.parameters, name, call.context)},
+        is_destination=True,
+    )
+
+
+def _file_output(name: str, label: str, text: str, kinds: str, made: bool) -> Parameter:
+    return Parameter(
+        name,
+        lambda: helped(QgsProcessingParameterFileDestination(name, label, kinds, None, True, made), text),
+        lambda call: {name.lower(): call.algorithm.parameterAsFileOutput(call.parameters, name, call.context)},
+        is_destination=True,
+    )
