@@ -28,7 +28,7 @@ class BaselineSurface(NoError):
 
     honours_input = False
     halo_px = normaliser.EXTEND_PX + baseline.RADIUS_PX + 1
-    bytes_per_coarse = 80.0
+    bytes_per_coarse = 160.0
     bytes_per_fine = 40.0
 
     def __init__(self, card: Card, compute: Compute) -> None:

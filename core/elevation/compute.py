@@ -1,17 +1,33 @@
-"""Where tensors are computed: the device that was asked for, its number format, and how much memory there is.
+"""Where tensors are computed: the device that was asked for, its number format, its crew, and how much memory it has.
 
-``DEVICE=auto`` takes a GPU where torch finds a working one, else the CPU; it never changes the model. Imports torch.
+``DEVICE=auto`` takes a GPU where torch finds a working one, else the CPU; it never changes the model.
+``PRECISION=auto`` takes bfloat16 where the device multiplies it natively, else float32. Both are decided once per job
+and hold for every tile and every machine that works on it. Imports torch.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ..errors import TerrainError
+
+BF16_CAPABILITY = 8
+"""First generation of NVIDIA GPUs that multiplies bfloat16 natively (Ampere)."""
+
+GPU_LANES = 2
+"""Batches under work on a GPU: while one is computed, the other is copied."""
+
+GPU_TILE_BYTES = 768 * 2**20
+"""Memory of a GPU that a tile may count on where the batch is chosen; tiles of 1024 cells at x4 need about half."""
+
+MOST_TILES = 8
+"""Tiles in a batch at most: more no longer fill a GPU better, and all of them wait in memory."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +56,74 @@ class Compute:
         return f"{self.device} ({self.dtype})"
 
 
-def choose(asked: str) -> Compute:
-    """The compute for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; refuses a GPU that is not there or does not work."""
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if asked == "cpu" or (asked == "auto" and count == 0):
-        return Compute("cpu", "bfloat16" if cpu_has_bf16() else "float32")
-    number = int(asked.split(":")[1]) if ":" in asked else 0
-    if number >= count:
-        found = "no CUDA device" if count == 0 else f"only cuda:0 to cuda:{count - 1}"
-        raise TerrainError(f"Device {asked} was asked for, but the engine finds {found}; choose auto or cpu.")
-    device = f"cuda:{number}"
-    return Compute(device, "bfloat16" if torch.cuda.is_bf16_supported() else "float32")
+@dataclass(frozen=True)
+class Crew:
+    """How many hands a device keeps busy: batches at a time, tiles per batch, and further threads that encode.
+
+    Without encoders the lane that computed a tile encodes it too.
+    """
+
+    lanes: int
+    batch: int
+    encoders: int
+
+
+def choose(asked: str, precision: str = "auto") -> Compute:
+    """The compute for a device (``auto``, ``cpu``, ``cuda``, ``cuda:N``) and a number format (``auto`` or its name).
+
+    Refuses a GPU that is not there or does not work, and bfloat16 where it would have to be imitated.
+    """
+    device = _device(asked)
+    if precision == "bfloat16" and not able(device, precision):
+        raise TerrainError(
+            f"Precision bfloat16 was asked for, but {_described(device)} has no native bfloat16; choose auto or "
+            "float32."
+        )
+    if precision != "auto":
+        return Compute(device, precision)
+    return Compute(device, "bfloat16" if able(device, "bfloat16") else "float32")
+
+
+def able(device: str, dtype: str) -> bool:
+    """Whether a device (``cpu`` or ``cuda:N``) computes in a number format natively; never for one that is not there.
+
+    Bfloat16 needs AVX512-BF16 or AMX on a CPU and the Ampere generation or later on a GPU; elsewhere it is imitated,
+    and slower than float32.
+    """
+    if device == "cpu":
+        return dtype == "float32" or (dtype == "bfloat16" and cpu_has_bf16())
+    number = _number(device)
+    if number >= _gpus():
+        return False
+    return dtype == "float32" or (dtype == "bfloat16" and _gpu_has_bf16(number))
+
+
+def crew(device: str, batches: bool = True) -> Crew:
+    """The crew for a device, and for a surface that takes ``batches`` or one tile at a time.
+
+    On a CPU every core computes and encodes a tile of its own on one thread. Measured on 2 cores: two lanes of one
+    thread are a third faster than one of two threads, which wait for each other after every layer and for the thread
+    that compresses. A GPU gets batches in two lanes, and the cores encode.
+    """
+    if device == "cpu":
+        return Crew(lanes=cores(), batch=1, encoders=0)
+    room = torch.cuda.get_device_properties(_number(device)).total_memory // (GPU_LANES * GPU_TILE_BYTES)
+    return Crew(lanes=GPU_LANES, batch=max(1, min(MOST_TILES, room)) if batches else 1, encoders=cores())
+
+
+def facts() -> dict[str, Any]:
+    """What this process can compute with, as plain values; how a cluster's worker is asked.
+
+    ``formats`` lists the number formats of every device by its name, so ``dtype in facts["formats"].get(device, [])``
+    says whether a :class:`Compute` can be had here.
+    """
+    found = ["cpu", *(f"cuda:{number}" for number in range(_gpus()))]
+    return {
+        "torch": str(torch.__version__),
+        "cores": cores(),
+        "devices": devices(),
+        "formats": {device: [f for f in ("float32", "bfloat16") if able(device, f)] for device in found},
+    }
 
 
 def cores() -> int:
@@ -59,18 +132,26 @@ def cores() -> int:
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
-def lanes(device: str) -> int:
-    """Tiles to compute at a time: one per core, each on one thread, or one on a GPU.
+def share_cores(threads: int) -> None:
+    """Let the calling thread use its share of the cores, where ``threads`` of them work at a time.
 
-    Measured on 2 cores: two lanes of one thread are a third faster than one of two threads, which wait for each other
-    after every layer and for the thread that compresses.
+    ``OMP_NUM_THREADS``, which dask sets for its workers, lowers what there is to share.
     """
-    return cores() if device == "cpu" else 1
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    most = min(cores(), int(given)) if given.isdecimal() and int(given) > 0 else cores()
+    torch.set_num_threads(max(1, most // max(1, threads)))
 
 
-def share_cores(lanes: int) -> None:
-    """Let the calling thread use its share of the cores."""
-    torch.set_num_threads(max(1, cores() // lanes))
+def plain_float32() -> None:
+    """Let GPUs compute float32 as such and the same way each time, for the whole process.
+
+    Torch lets cuDNN round the factors of float32 convolutions to 10 bits (TF32), and choose kernels by a race: another
+    worker, or the run that resumes this one, could then choose others.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
 
 
 def cpu_has_bf16() -> bool:
@@ -81,10 +162,16 @@ def cpu_has_bf16() -> bool:
 
 def devices() -> list[str]:
     """The devices torch can use, for the report: ``cpu`` and each GPU with its name."""
-    found = ["cpu"]
-    if torch.cuda.is_available():
-        found += [f"cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count())]
-    return found
+    return ["cpu", *(f"cuda:{number} {torch.cuda.get_device_name(number)}" for number in range(_gpus()))]
+
+
+@functools.cache
+def works(number: int) -> bool:
+    """Whether torch can compute on GPU ``number``: the driver or the build may be too old or too new for it."""
+    try:
+        return bool(torch.ones(2, device=f"cuda:{number}").add_(1).sum().item() == 4)
+    except RuntimeError:
+        return False
 
 
 def memory_bytes() -> int:
@@ -99,3 +186,35 @@ def memory_bytes() -> int:
         except (OSError, ValueError):
             continue
     return total
+
+
+def _device(asked: str) -> str:
+    count = _gpus()
+    if asked == "cpu" or (asked == "auto" and not (count and works(0))):
+        return "cpu"
+    number = _number(asked)
+    if number >= count:
+        found = "no CUDA device" if count == 0 else f"only cuda:0 to cuda:{count - 1}"
+        raise TerrainError(f"Device {asked} was asked for, but the engine finds {found}; choose auto or cpu.")
+    if not works(number):
+        raise TerrainError(
+            f"Device {asked} was asked for, but torch {torch.__version__} cannot compute on this GPU; update its "
+            "driver, or choose cpu."
+        )
+    return f"cuda:{number}"
+
+
+def _number(device: str) -> int:
+    return int(device.split(":")[1]) if ":" in device else 0
+
+
+def _gpus() -> int:
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _gpu_has_bf16(number: int) -> bool:
+    return torch.version.hip is not None or torch.cuda.get_device_capability(number)[0] >= BF16_CAPABILITY
+
+
+def _described(device: str) -> str:
+    return "this CPU" if device == "cpu" else f"{device}, {torch.cuda.get_device_name(_number(device))},"

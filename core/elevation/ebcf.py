@@ -9,7 +9,9 @@ This module knows tensors only: no files, no windows, no metres beyond those it 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,7 +21,7 @@ from torch import nn
 from . import normaliser
 from .batch import SMALLEST_SCALE_M, Batch
 from .kernels import Floats, Queries, lattice, nearest_taps, point_taps
-from .trunk import Trunk
+from .trunk import Trunk, pointwise
 
 
 @dataclass(frozen=True)
@@ -110,11 +112,11 @@ class Ebcf(Trunk):
     def decode_codes(self, codes: torch.Tensor, phase: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         """The multilayer perceptron as 1 x 1 convolutions: ``(B, ch, R, C)`` to ``(B, R, C)``."""
         rows, cols = phase
-        x = self.from_latent(codes)  # (B, width, R, C)
-        x = F.relu_(x + rows.to(x.dtype)[..., :, None] + cols.to(x.dtype)[..., None, :])
-        for layer in self.hidden:
-            x = F.relu_(layer(x))
-        return self.bias(x)[:, 0]
+        x = pointwise(codes, self.from_latent)  # (B, width, R, C)
+        x = F.relu_(x.add_(rows.to(x.dtype)[..., :, None]).add_(cols.to(x.dtype)[..., None, :]))
+        for layer in cast(Iterable[nn.Conv2d], self.hidden):
+            x = F.relu_(pointwise(x, layer))
+        return pointwise(x, self.bias)[:, 0]
 
 
 def encode_positions(positions: Floats, settings: EbcfSettings) -> torch.Tensor:

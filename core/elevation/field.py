@@ -21,7 +21,7 @@ from torch import nn
 from . import baseline, normaliser
 from .batch import Batch
 from .kernels import LappedTaps, Queries, lapped_taps
-from .trunk import Trunk
+from .trunk import Trunk, pointwise
 
 HIDDEN = 128
 """Width of the layers between the trunk and the coefficients."""
@@ -104,9 +104,8 @@ class Head(nn.Module):
     def forward(self, codes: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
         """``(B, channels, H, W)`` and ``(B, 2)`` to ``(B, outputs, H, W)``."""
         size = F.linear(sizes.log2().to(self.from_size.weight.dtype), self.from_size.weight)
-        x = F.relu_(self.first(codes).add_(size[:, :, None, None]))
-        result: torch.Tensor = self.last(x)
-        return result
+        x = F.relu_(pointwise(codes, self.first).add_(size[:, :, None, None]))
+        return pointwise(x, self.last)
 
 
 def lattice_taps(queries: Queries, order: int, point_sampled: bool) -> tuple[LappedTaps, LappedTaps]:

@@ -20,9 +20,10 @@ from ..errors import TerrainError
 from . import baseline, calibration, normaliser, rendering, weights
 from .card import Card
 from .compute import Compute
-from .field import REACH_PX, Field, FieldSettings, correction, lattice_taps
+from .field import REACH_PX, Field, FieldSettings, Head, correction, lattice_taps
 from .kernels import Floats, LappedTaps, Queries, Taps, lapped_slope_taps, lapped_taps, point_taps, slope_taps
-from .surface import CoarseHeights
+from .surface import CoarseHeights, OneByOne
+from .trunk import BAND_PX
 
 CORRECTION_PX = REACH_PX + baseline.INVERSE_PX + 2
 """Reach of the correction beyond a position: interpolation, inverse of the average, coefficients of an average."""
@@ -73,7 +74,7 @@ class Expansion:
     prepared
         ``(H', W')`` float64, what is interpolated.
     series
-        ``(H' * order, W' * order)`` in metres, coefficients of the cosines, see :func:`.rendering.series`.
+        ``(H' * order, W' * order)``, coefficients of the cosines in steps, see :func:`.rendering.series`.
 
     """
 
@@ -90,11 +91,11 @@ class Expansion:
 AxisTaps = tuple[Taps, LappedTaps]
 
 
-class FieldSurface:
+class FieldSurface(OneByOne):
     """The field on the registered weight-less surface; heights are float64, codes bf16 or fp32, coefficients fp32."""
 
     honours_input = True
-    bytes_per_fine = 80.0
+    bytes_per_fine = 18.0
 
     def __init__(self, card: Card, compute: Compute) -> None:
         network = weights.fitted(lambda: Field(FieldSettings(**card.network)), card, compute)
@@ -103,7 +104,7 @@ class FieldSurface:
         self._calibration = calibration.read(card)
         self.tells_error = self._calibration is not None
         self.halo_px = normaliser.EXTEND_PX + normaliser.RADIUS_PX + settings.trunk_radius_px + CORRECTION_PX
-        self.bytes_per_coarse = 4.5 * settings.channels * compute.torch_dtype.itemsize + 300.0
+        self.bytes_per_coarse = 1.6 * settings.channels * compute.torch_dtype.itemsize + 400.0
         self._network = network
 
     @torch.inference_mode()
@@ -124,12 +125,12 @@ class FieldSurface:
             prepared=prepared,
             scale_m=normal.scale_m[0],
             rest_m=torch.where(placed, rest, 0.0),
-            slope_deg=_slope_deg(heights, width_m[0], height_m[0]),
+            slope_deg=slope_deg(heights, width_m[0], height_m[0]),
             valid=valid,
             placed=placed,
             cell_width_m=known.cell_width_m,
             cell_height_m=known.cell_height_m,
-            codes=self._network.encode(features.contiguous(memory_format=torch.channels_last)),
+            codes=self._network.trunk.window(features.contiguous(memory_format=torch.channels_last)),
             margin_px=trim + trunk,
             point_sampled=known.point_sampled,
             honour=known.honour,
@@ -163,13 +164,18 @@ class FieldSurface:
     @torch.inference_mode()
     def error90(self, latent: Latent, queries: Queries) -> Floats:
         """Half width in metres of the band that holds the true height nine times in ten, ``(rows, cols)``."""
+        factors = self.calibrated()
+        expected, slope_deg, filled = (torch.from_numpy(values) for values in self.estimate(latent, queries))
+        scale = 1 / np.sqrt(queries.row_size * queries.col_size)
+        return expected.mul_(factors.multiplier(slope_deg, float(scale), filled > 0.5)).numpy()
+
+    def calibrated(self) -> calibration.Calibration:
+        """The factors of the card; refuses a card without them."""
         if self._calibration is None:
             raise TerrainError(
                 f"The card of model {self.card.name} has no calibration of its error; run it without UNCERTAINTY."
             )
-        expected, slope_deg, filled = (torch.from_numpy(values) for values in self.estimate(latent, queries))
-        scale = 1 / np.sqrt(queries.row_size * queries.col_size)
-        return expected.mul_(self._calibration.multiplier(slope_deg, float(scale), filled > 0.5)).numpy()
+        return self._calibration
 
     @torch.inference_mode()
     def estimate(self, latent: Latent, queries: Queries) -> tuple[Floats, Floats, Floats]:
@@ -179,7 +185,7 @@ class FieldSurface:
         """
         order = self._network.settings.spread_order
         inside = _inside(queries, latent.margin_px)
-        spread = rendering.series(self._network.log_spread(latent.codes, self._sizes(queries))[0])
+        spread = self._series(self._network.spread, latent.codes, self._sizes(queries))
         expected = rendering.lattice(rendering.of_series(spread, *lattice_taps(inside, order, True))).exp_()
         smooth = point_taps(inside.rows, "bspline"), point_taps(inside.cols, "bspline")
         scale_m, slope_deg = (
@@ -191,9 +197,23 @@ class FieldSurface:
     def _sizes(self, queries: Queries) -> torch.Tensor:
         return torch.tensor([[queries.row_size, queries.col_size]], device=self.compute.device)
 
+    @staticmethod
+    def _series(
+        head: Head, codes: torch.Tensor, sizes: torch.Tensor, scale: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """What a head makes of the codes, times the scale where there is one, see :func:`.rendering.series`."""
+        height, width = codes.shape[2:]
+        scale = torch.ones(height, width) if scale is None else scale
+        values = rendering.empty_series(head.last.out_channels, height, width)
+        order, band_px = values.shape[0] // height, BAND_PX if codes.device.type == "cpu" else height
+        for top in range(0, height, band_px):
+            stop = min(top + band_px, height)
+            coefficients = head(codes[:, :, top:stop], sizes)[0]
+            rendering.fill_series(values[top * order : stop * order], coefficients, scale[top:stop])
+        return values
+
     def _expansion(self, latent: Latent, queries: Queries) -> Expansion:
-        coefficients = self._network.height(latent.codes, self._sizes(queries))[0]
-        series = rendering.series(coefficients, latent.inner(latent.scale_m))
+        series = self._series(self._network.height, latent.codes, self._sizes(queries), latent.inner(latent.scale_m))
         prepared = latent.inner(latent.prepared)
         return Expansion(prepared + self._correction(latent, series) if latent.honour else prepared, series)
 
@@ -229,7 +249,7 @@ def _inside(queries: Queries, margin_px: int) -> Queries:
     return Queries(queries.rows - margin_px, queries.cols - margin_px, queries.row_size, queries.col_size)
 
 
-def _slope_deg(heights: torch.Tensor, width_m: torch.Tensor, height_m: torch.Tensor) -> torch.Tensor:
-    """Slope of the coarse heights in degrees, by central differences."""
-    down, across = torch.gradient(heights)
-    return torch.hypot(down / height_m[:, None], across / width_m[:, None]).atan().rad2deg()
+def slope_deg(heights: torch.Tensor, width_m: torch.Tensor, height_m: torch.Tensor) -> torch.Tensor:
+    """Slope of the coarse heights ``(..., H, W)`` in degrees, by central differences; cell sizes are ``(..., H)``."""
+    down, across = torch.gradient(heights, dim=(-2, -1))
+    return torch.hypot(down / height_m[..., :, None], across / width_m[..., :, None]).atan().rad2deg()

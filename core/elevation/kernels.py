@@ -7,6 +7,7 @@ so a value never depends on where a window begins. Imports torch and numpy only.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,16 @@ import torch
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+
+
+def room(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """An empty tensor on the CPU for something large, in large pages where the system has them.
+
+    numpy asks the system for them, torch does not: memory that is filled once costs half as much time.
+    """
+    cells = math.prod(shape) * dtype.itemsize
+    return torch.from_numpy(np.empty(cells, dtype=np.uint8)).view(dtype).view(shape)
+
 
 CUBIC_A = -0.5
 """Free parameter of the cubic convolution kernel; -1/2 is third-order accurate (Keys 1981, eq. 15)."""
@@ -169,12 +180,15 @@ def lapped_taps(positions: Floats, width: float, order: int) -> LappedTaps:
     ``u = (position - i + 1/2) / 2`` from 0 to 1: the window reaches over the neighbouring halves, and the windows of
     two neighbours add up to one. The sum is continuously differentiable.
     """
-    first = np.floor(positions).astype(np.int64) - 1
-    u = (positions[:, None] - (first[:, None] + np.arange(3)) + 0.5) / 2
+    cell = np.floor(positions)
+    inside, which = np.unique(positions - cell, return_inverse=True)  # few at whole scales; the difference is exact
+    u = (inside[:, None] - np.arange(-1, 2) + 0.5) / 2
     if width == 0:
-        return LappedTaps(first, _lapped(u, order))
-    half = width / 4
-    return LappedTaps(first, (_lapped_integral(u + half, order) - _lapped_integral(u - half, order)) / (2 * half))
+        weight = _lapped(u, order)
+    else:
+        half = width / 4
+        weight = (_lapped_integral(u + half, order) - _lapped_integral(u - half, order)) / (2 * half)
+    return LappedTaps(cell.astype(np.int64) - 1, weight[which])
 
 
 def lapped_slope_taps(positions: Floats, order: int) -> LappedTaps:

@@ -43,7 +43,11 @@ class Normalised:
 
 
 def normalise(
-    heights: torch.Tensor, valid: torch.Tensor, cell_m: tuple[torch.Tensor, torch.Tensor], point_sampled: torch.Tensor
+    heights: torch.Tensor,
+    valid: torch.Tensor,
+    cell_m: tuple[torch.Tensor, torch.Tensor],
+    point_sampled: torch.Tensor,
+    whole: bool | None = None,
 ) -> Normalised:
     """Describe coarse heights by fixed local filters.
 
@@ -57,6 +61,8 @@ def normalise(
         Width and height of the cells in metres on the ground, each of shape ``(B, H)``.
     point_sampled
         Boolean, shape ``(B,)``.
+    whole
+        Whether all cells are valid, where that is known: on a GPU the question would wait for all it has to do.
 
     Notes
     -----
@@ -64,8 +70,9 @@ def normalise(
 
     """
     weight = valid.to(heights.dtype)
-    residual = torch.where(valid, heights - _local_mean(heights, weight), 0.0)
-    scale_m = _local_mean(residual * residual, weight).sqrt()
+    share = None if (bool(valid.all()) if whole is None else whole) else _smooth(weight)
+    residual = torch.where(valid, heights - _local_mean(heights, weight, share), 0.0)
+    scale_m = _local_mean(residual * residual, weight, share).sqrt()
     width_m, height_m = cell_m
     size_m = (width_m * height_m).sqrt()[:, :, None]
     flat = torch.ones_like(heights)
@@ -89,9 +96,11 @@ def extend(heights: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     Give voids that were filled as valid here, but not to :func:`normalise`.
     """
     heights = torch.where(valid, heights, 0.0)
-    if bool(valid.all()):
-        return heights
-    known = valid
+    return heights if bool(valid.all()) else continued(heights, valid)
+
+
+def continued(heights: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """The rings of :func:`extend`, ``(..., H, W)``; heights are zero where not known. Asks nothing of the device."""
     for _ in range(EXTEND_PX):
         weight = known.to(heights.dtype)
         share = _ring(weight)
@@ -101,11 +110,18 @@ def extend(heights: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     return heights
 
 
-def _local_mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Binomial mean over valid cells only; zero where none is near. Exact on constant heights of 24 bits."""
-    share = convolve(convolve(weight, BINOMIAL, -1), BINOMIAL, -2)
-    total = convolve(convolve(values * weight, BINOMIAL, -1), BINOMIAL, -2)
-    return torch.where(share > 0, total / share.clamp_min(1e-12), 0.0)
+def _local_mean(values: torch.Tensor, weight: torch.Tensor, share: torch.Tensor | None) -> torch.Tensor:
+    """Binomial mean over valid cells only; zero where none is near. Exact on constant heights of 24 bits.
+
+    ``share`` is the smooth weight, or None where all cells are valid: it would be exactly one.
+    """
+    if share is None:
+        return _smooth(values)
+    return torch.where(share > 0, _smooth(values * weight) / share.clamp_min(1e-12), 0.0)
+
+
+def _smooth(values: torch.Tensor) -> torch.Tensor:
+    return convolve(convolve(values, BINOMIAL, -1), BINOMIAL, -2)
 
 
 def _ring(values: torch.Tensor) -> torch.Tensor:

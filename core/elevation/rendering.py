@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .kernels import Floats, LappedTaps, Taps
+from .kernels import Floats, LappedTaps, Taps, room
 
 BLOCK_PX = 6
 """Coarse cells whose positions share a matrix (measured: 4 and 8 are slower)."""
@@ -53,7 +53,10 @@ class Band:
 
 @dataclass(frozen=True)
 class Part:
-    """Values under the bands of the rows and the columns, all in whole steps."""
+    """Values under the bands of the rows and the columns, all in whole steps.
+
+    ``step`` is that of the values once the bands of the rows have been applied.
+    """
 
     values: torch.Tensor
     rows: Band
@@ -64,7 +67,7 @@ class Part:
 def of_heights(values: torch.Tensor, rows: Taps, cols: Taps) -> Part:
     """Interpolated ``(H, W)`` float64: taps of ascending rows and columns, all inside the array."""
     down, across = (
-        _band(taps.index[:, 0], _whole(taps.weight)[:, :, None], count)
+        _band(taps.index[:, 0], whole_taps(taps.weight)[:, :, None], count)
         for taps, count in zip((rows, cols), values.shape, strict=True)
     )
     return Part(_round(values.clone(), HEIGHT_STEP), down, across, HEIGHT_STEP)
@@ -73,29 +76,50 @@ def of_heights(values: torch.Tensor, rows: Taps, cols: Taps) -> Part:
 def of_series(values: torch.Tensor, rows: LappedTaps, cols: LappedTaps) -> Part:
     """A lapped cosine series, see :func:`series`, like :func:`of_heights`."""
     down, across = (
-        _band(taps.first, np.rint(taps.weight / SERIES_TAP_STEP) * SERIES_TAP_STEP, count // taps.weight.shape[2])
-        for taps, count in zip((rows, cols), values.shape, strict=True)
+        _band(taps.first, np.rint(taps.weight / SERIES_TAP_STEP) * step, count // taps.weight.shape[2])
+        for taps, count, step in zip(
+            (rows, cols), values.shape, (SERIES_TAP_STEP * SERIES_STEP, SERIES_TAP_STEP), strict=True
+        )
     )
     return Part(values, down, across, SERIES_STEP)
 
 
 def series(coefficients: torch.Tensor, scale: torch.Tensor | None = None) -> torch.Tensor:
-    """``(order * order, H, W)`` times ``(H, W)`` in whole steps, float32 ``(H * order, W * order)`` on the CPU."""
+    """``(order * order, H, W)`` times ``(H, W)``, as numbers of whole steps: float32 ``(H * order, W * order)``."""
+    terms, height, width = coefficients.shape
+    values = empty_series(terms, height, width)
+    fill_series(values, coefficients, torch.ones(height, width) if scale is None else scale)
+    return values
+
+
+def empty_series(terms: int, height: int, width: int) -> torch.Tensor:
+    """Room for what :func:`series` gives, on the CPU."""
+    order = math.isqrt(terms)
+    return room((height * order, width * order), torch.float32)
+
+
+def fill_series(values: torch.Tensor, coefficients: torch.Tensor, scale: torch.Tensor) -> None:
+    """A few rows of :func:`series` into their rows of ``values``."""
     terms, height, width = coefficients.shape
     order = math.isqrt(terms)
-    cells = coefficients.cpu().permute(1, 2, 0)
-    factor = (torch.ones(height, width) if scale is None else scale.float()) / SERIES_STEP
-    values = torch.empty(height, order, width, order)
+    places = values.view(height, order, width * order)
+    cells = coefficients.cpu().permute(1, 2, 0).contiguous().view(height, width, order, order)
+    factor = (scale.float() / SERIES_STEP).repeat_interleave(order, dim=1)[:, None]
     for top in range(0, height, BLOCK_PX):
         here = np.s_[top : top + BLOCK_PX]
-        steps = (cells[here].float() * factor[here, :, None]).round_().mul_(SERIES_STEP)
-        values[here] = steps.reshape(-1, width, order, order).permute(0, 2, 1, 3)  # (H, a, W, b)
-    return values.reshape(height * order, width * order)
+        torch.mul(_turned(cells[here]), factor[here], out=places[here]).round_()
+
+
+def _turned(cells: torch.Tensor) -> torch.Tensor:
+    """``(H, W, a, b)`` to ``(H, a, W * b)``, in lumps of 16 bytes where the innermost axis consists of them."""
+    height, width, order, _ = cells.shape
+    lumps = cells.view(torch.complex128) if order * cells.element_size() % 16 == 0 else cells
+    return lumps.transpose(1, 2).contiguous().view(cells.dtype).view(height, order, width * order)
 
 
 def lattice(*parts: Part) -> torch.Tensor:
     """Sum of the parts at every row with every column, float64 ``(rows, cols)``."""
-    total = torch.empty(parts[0].rows.places[-1], parts[0].cols.places[-1], dtype=torch.float64)
+    total = room((parts[0].rows.places[-1], parts[0].cols.places[-1]), torch.float64)
     for number, part in enumerate(parts):
         for top, strip in _strips(part):
             _add_across(total[top : top + len(strip)], strip, part.cols, again=number > 0)
@@ -141,7 +165,7 @@ def _band(first: NDArray[np.int64], weight: Floats, cells: int) -> Band:
     return Band(matrices, starts, [0, *ends])
 
 
-def _whole(weight: Floats) -> Floats:
+def whole_taps(weight: Floats) -> Floats:
     """Weights ``(positions, taps)`` in whole steps; the largest makes up the sum, so that constants stay."""
     steps = np.rint(weight / TAP_STEP)
     largest = np.arange(len(steps)), np.abs(steps).argmax(axis=1)

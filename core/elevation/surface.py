@@ -6,7 +6,7 @@ A surface sees arrays and positions; it knows neither windows nor files. Heights
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TerrainError
+from ..progress import Progress
 from .card import Card
-from .compute import Compute
+from .compute import Compute, plain_float32
 from .kernels import Floats, Queries
+from .lanes import release
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,22 @@ class CoarseHeights:
         return self.valid if self.filled is None else self.valid | self.filled
 
 
+@dataclass(frozen=True)
+class Asked:
+    """One tile: what is known, and the positions where the surface is asked."""
+
+    known: CoarseHeights
+    queries: Queries
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Heights of one tile, and half widths of the 90 % band where they were asked for; both as of :class:`Surface`."""
+
+    heights: Floats
+    error90: Floats | None = None
+
+
 class Surface(Protocol):
     """A continuous elevation model.
 
@@ -71,6 +89,8 @@ class Surface(Protocol):
         Whether :attr:`CoarseHeights.honour` is obeyed; a surface that does not keeps coarse cells only nearly.
     tells_error
         Whether :meth:`error90` may be asked.
+    takes_batches
+        Whether several tiles at a time are faster than one after the other.
 
     """
 
@@ -81,6 +101,7 @@ class Surface(Protocol):
     bytes_per_fine: float
     honours_input: bool
     tells_error: bool
+    takes_batches: bool
 
     def encode(self, known: CoarseHeights) -> Any:
         """Prepare coarse heights for :meth:`decode`; the result belongs to the caller."""
@@ -94,9 +115,45 @@ class Surface(Protocol):
         """Half width in metres of the band that holds the true height nine times in ten; same shape as the heights."""
         ...
 
+    def answer(self, asked: Sequence[Asked], error90: bool, progress: Progress) -> list[Answer]:
+        """Encode and decode tiles of one shape together; ask through :class:`.batches.Batches`."""
+        ...
 
-class NoError:
-    """For families without an estimate of their error."""
+    def fits(self, asked: Asked) -> int:
+        """How many such tiles the free memory of the device holds at a time."""
+        ...
+
+    def forget(self) -> None:
+        """Give back memory of the device that is kept for the next tiles; not while a tile is under way."""
+        ...
+
+
+class OneByOne:
+    """For families that compute one tile after the other."""
+
+    takes_batches = False
+
+    def answer(self: Surface, asked: Sequence[Asked], error90: bool, progress: Progress) -> list[Answer]:
+        """Encode and decode each tile."""
+        found = []
+        for one in asked:
+            progress.check()
+            latent = self.encode(one.known)
+            heights = self.decode(latent, one.queries)
+            found.append(Answer(heights, self.error90(latent, one.queries) if error90 else None))
+        return found
+
+    def fits(self, asked: Asked) -> int:
+        """One."""
+        return 1
+
+    def forget(self: Surface) -> None:
+        """Give back what torch keeps."""
+        release(self.compute.device)
+
+
+class NoError(OneByOne):
+    """For families without an estimate of their error, which compute one tile after the other."""
 
     tells_error = False
 
@@ -107,12 +164,13 @@ class NoError:
 
 def load(card: Card, compute: Compute) -> Surface:
     """The surface of a model card, computed on ``compute``."""
+    if compute.device != "cpu":
+        plain_float32()
     from .baseline_surface import BaselineSurface
     from .ebcf_surface import EbcfSurface
-    from .field_surface import FieldSurface
 
     families: dict[str, Callable[[Card, Compute], Surface]] = {
-        "baseline": BaselineSurface, "ebcf": EbcfSurface, "field": FieldSurface,
+        "baseline": BaselineSurface, "ebcf": EbcfSurface, "field": _field,
     }  # fmt: skip
     if card.family not in families:
         raise TerrainError(
@@ -120,3 +178,13 @@ def load(card: Card, compute: Compute) -> Surface:
             f"it runs {', '.join(families)}. Update Neural Terrain."
         )
     return families[card.family](card, compute)
+
+
+def _field(card: Card, compute: Compute) -> Surface:
+    if compute.device == "cpu":
+        from .field_surface import FieldSurface
+
+        return FieldSurface(card, compute)
+    from .field_device import FieldOnDevice
+
+    return FieldOnDevice(card, compute)

@@ -61,5 +61,5 @@ class Clock:
 def duration(seconds: float) -> str:
     """A time for people, for example ``40 s``, ``3 min`` or ``2.5 h``."""
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return f"{max(seconds, 1):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 AUTOMATIC_MEMORY_MB = 640
 """Memory for tiles where the user gives none, at most an eighth of the computer's."""
 
+AUTOMATIC_GPU_MEMORY_MB = 3072
+"""The same for a GPU, whose batches wait in this computer's memory before and after."""
+
+GPU_TILE_PX = 2048
+"""Side of the tiles that a GPU is given where memory allows: at x4 the halo then costs it a fifth, else two fifths."""
+
 BESIDE_BYTES_PER_CELL = 32.0
 """Memory of a layer beside the heights: while it is computed, and while two tiles wait with it."""
 
@@ -46,10 +52,9 @@ class Job:
     wanted: Wanted
     writings: dict[str, Writing]
 
-    @property
-    def work(self) -> Work:
+    def work(self, progress: Progress) -> Work:
         """The steps of a tile on this computer."""
-        return Work(self.source, self.model, self.plan, self.wanted, self.writings)
+        return Work(self.source, self.model, self.plan, self.wanted, self.writings, progress)
 
     @property
     def recipe(self) -> recipe.Recipe:
@@ -76,7 +81,7 @@ def refine(settings: Settings, progress: Progress) -> dict:
     ):
         _refuse_own_members(settings, source)
         job = _prepared(settings, source, workers, progress)
-        messages.before(job.work, str(job.compute), progress)
+        messages.before(job.work(progress), str(job.compute), progress)
         with Outputs(settings, job.plan, job.writings, job.binding, progress) as outputs:
             messages.of_the_journal(outputs, job.plan, progress)
             _do(job, outputs, workers, progress.step(0, outputs.share_of_tiles))
@@ -114,11 +119,11 @@ def target_of(settings: Settings, source: Grid) -> Target:
     return grids.crop(target, grids.bounds_on(target.grid, settings.extent, settings.extent_crs))
 
 
-def budget_bytes(memory_mb: float | None) -> float:
+def budget_bytes(memory_mb: float | None, automatic_mb: float = AUTOMATIC_MEMORY_MB) -> float:
     """Memory for tiles."""
     if memory_mb is not None:
         return memory_mb * 2**20
-    return min(AUTOMATIC_MEMORY_MB * 2**20, compute.memory_bytes() / 8)
+    return min(automatic_mb * 2**20, compute.memory_bytes() / 8)
 
 
 def cost_of(settings: Settings, model: surface.Surface) -> tiling.Cost:
@@ -152,13 +157,16 @@ def _prepared(settings: Settings, source: Source, workers: Cluster | None, progr
     found = card.find(settings.model)
     if workers is None:
         where = here = compute.choose(settings.device, settings.precision)
-        crew = Crew(**asdict(compute.crew(where.device)))
     else:
         where = recipe.settle(settings, workers.facts, progress)
-        here, crew = Compute("cpu", where.dtype), Crew()  # the model is loaded here too, to know its halo and memory
+        here = Compute("cpu", where.dtype)  # the model is loaded here too, to know its halo and memory
     model = surface.load(found, here)
     _refuse_unknown_error(settings, model)
-    plan = tiling.plan(target, model.halo_px, cost_of(settings, model), budget_bytes(settings.memory_mb), crew)
+    device, gpu = model.compute.device, model.compute.device != "cpu"
+    crew = Crew(**asdict(compute.crew(device, model.takes_batches))) if workers is None else Crew()
+    budget = budget_bytes(settings.memory_mb, AUTOMATIC_GPU_MEMORY_MB if gpu else AUTOMATIC_MEMORY_MB)
+    sides = (GPU_TILE_PX, *tiling.TILE_SIDES_PX) if gpu else tiling.TILE_SIDES_PX
+    plan = tiling.plan(target, model.halo_px, cost_of(settings, model), budget, crew, sides)
     wanted = wanted_of(settings, source)
     tags = provenance.tags(found, str(where), of_the_data(settings))
     writings = writings_of(settings, source, wanted, tags, plan)
@@ -171,9 +179,9 @@ def _do(job: Job, outputs: Outputs, workers: Cluster | None, progress: Progress)
     at_a_time = job.plan.crew.lanes * job.plan.crew.batch if workers is None else workers.threads
     write = Forecast(outputs, tiles, at_a_time, job.plan.target.grid, progress)
     if workers is None:
-        pipeline.run(job.plan, write.tiles, job.work, write, progress)
+        pipeline.run(job.plan, write.tiles, job.work(progress), write, progress)
     else:
-        progress.info(f"{len(workers.facts)} Dask workers with {workers.threads} threads do {len(tiles)} tiles.")
+        progress.info(f"Dask workers: {len(workers.facts)}, threads: {workers.threads}, tiles to do: {len(tiles)}.")
         workers.run(write.tiles, job.recipe, write, progress, total=len(job.plan))
 
 

@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 
 from .. import grid as grids
 from .. import raster
-from ..elevation import baseline_surface, compute, kernels, surface
+from ..elevation import baseline_surface, compute, surface
+from ..elevation.batches import Batches
+from ..elevation.kernels import Queries
+from ..elevation.surface import Answer, Asked
 from ..jobs.superresolve import Settings
+from ..progress import Progress
 from ..raster import Bools, Encoded, Floats, Source, Writing
 from ..tiling import Plan, Tile
 
@@ -108,16 +112,19 @@ class Work:
 
     def __init__(
         self, source: Source, model: surface.Surface, plan: Plan, wanted: Wanted,
-        writings: Mapping[str, Writing] | None = None,
+        writings: Mapping[str, Writing] | None = None, progress: Progress | None = None,
     ) -> None:  # fmt: skip
         self.source, self.model, self.plan, self.wanted = source, model, plan, wanted
         self.writings = writings or {}
-        self.warnings: list[str] = []
         self.cell_m = grids.metres_per_cell(source.grid)
+        progress = progress or Progress()
+        self.warnings = progress.warnings
+        self._batches = Batches(model, plan.crew.batch, progress, wanted.error90)
 
     def close(self) -> None:
-        """Close the source; for a worker of a cluster, which opened it for this work."""
+        """Close the source and give back memory of the device; for a worker of a cluster, which opened both."""
         self.source.close()
+        self.model.forget()
 
     def read(self, tile: Tile) -> Coarse:
         """Read the tile's window of the source."""
@@ -129,23 +136,33 @@ class Work:
     def compute(self, tiles: Sequence[Tile], coarse: Sequence[Coarse]) -> list[Fine]:
         """Fine heights of a batch of tiles and what is wanted beside them; one without a valid cell is not computed."""
         compute.share_cores(self.plan.crew.lanes)
-        return [self._one(tile, known) for tile, known in zip(tiles, coarse, strict=True)]
+        masks = [self._masks(tile, known) for tile, known in zip(tiles, coarse, strict=True)]
+        asked = {
+            i: Asked(self._known(tile, known), self._queries(tile))
+            for i, (tile, known) in enumerate(zip(tiles, coarse, strict=True))
+            if masks[i][0].any()
+        }
+        answers = dict(zip(asked, self._batches.answers(list(asked.values())), strict=True))
+        return [
+            self._fine(coarse[i], asked[i].queries, answers[i], masks[i]) if i in answers else self._nothing(masks[i])
+            for i in range(len(tiles))
+        ]
 
-    def _one(self, tile: Tile, coarse: Coarse) -> Fine:
-        queries, wanted = self._queries(tile), self.wanted
+    def _masks(self, tile: Tile, coarse: Coarse) -> tuple[Bools, Bools]:
+        """Fine cells that have a height, and those of them that were filled."""
         filled = self._over(tile, coarse.filled)
-        valid = self._over(tile, coarse.valid) | filled
-        if not valid.any():
-            nothing = np.zeros(valid.shape)
-            return Fine(nothing, valid, filled, nothing if wanted.cubic else None, nothing if wanted.error90 else None)
-        latent = self.model.encode(self._known(tile, coarse))
-        return Fine(
-            self.model.decode(latent, queries),
-            valid,
-            filled,
-            self._cubic(coarse, queries) if wanted.cubic else None,
-            self.model.error90(latent, queries) if wanted.error90 else None,
-        )
+        return self._over(tile, coarse.valid) | filled, filled
+
+    def _fine(self, coarse: Coarse, queries: Queries, answer: Answer, masks: tuple[Bools, Bools]) -> Fine:
+        cubic = None
+        if self.wanted.cubic:
+            cubic = baseline_surface.plain_cubic(coarse.heights, coarse.valid | coarse.filled, queries)
+        return Fine(answer.heights, *masks, cubic, answer.error90)
+
+    def _nothing(self, masks: tuple[Bools, Bools]) -> Fine:
+        nothing = np.zeros(masks[0].shape)
+        wanted = self.wanted
+        return Fine(nothing, *masks, nothing if wanted.cubic else None, nothing if wanted.error90 else None)
 
     def encode(self, tile: Tile, fine: Fine) -> Made:
         """The blocks of every wanted output."""
@@ -166,9 +183,9 @@ class Work:
             coarse.heights, coarse.valid, width_m[rows], height_m[rows], wanted.point_sampled, wanted.honour, filled
         )
 
-    def _queries(self, tile: Tile) -> kernels.Queries:
+    def _queries(self, tile: Tile) -> Queries:
         rows, cols, write = self.plan.target.rows, self.plan.target.cols, tile.write
-        return kernels.Queries(
+        return Queries(
             rows.centres(write.row, write.row_stop) - tile.read.row,
             cols.centres(write.col, write.col_stop) - tile.read.col,
             rows.step,
@@ -181,10 +198,6 @@ class Work:
         rows = np.floor(target.rows.centres(write.row, write.row_stop)).astype(np.int64)
         cols = np.floor(target.cols.centres(write.col, write.col_stop)).astype(np.int64)
         return self.source.valid_mask(rows, cols, tile.read, coarse)
-
-    @staticmethod
-    def _cubic(coarse: Coarse, queries: kernels.Queries) -> Floats:
-        return baseline_surface.plain_cubic(coarse.heights, coarse.valid | coarse.filled, queries)
 
 
 def classes_of(fine: Fine) -> NDArray[np.uint8]:

@@ -220,4 +220,4 @@ def test_tiles_that_arrive_together_do_not_spoil_the_estimate() -> None:
 
 
 def test_times_are_told_in_a_fitting_unit() -> None:
-    assert [duration(s) for s in (0.4, 89, 100, 5000, 9000)] == ["0 s", "89 s", "2 min", "83 min", "2.5 h"]
+    assert [duration(s) for s in (0.4, 89, 100, 5000, 9000)] == ["1 s", "89 s", "2 min", "83 min", "2.5 h"]

@@ -1,12 +1,28 @@
-"""Where tensors are computed."""
+"""Where tensors are computed; GPUs are described to torch, none is needed."""
 
 from __future__ import annotations
+
+import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from neural_terrain.core.elevation import compute
 from neural_terrain.core.errors import TerrainError
+
+AMPERE, TURING = (8, 6), (7, 5)
+
+
+def gpus(monkeypatch: pytest.MonkeyPatch, *capabilities: tuple[int, int], memory_gib: int = 24) -> None:
+    """Let torch find GPUs of these generations."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(capabilities))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(capabilities))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda number: capabilities[number])
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: f"Board {number}")
+    memory = SimpleNamespace(total_memory=memory_gib * 2**30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: memory)
+    monkeypatch.setattr(compute, "works", lambda number: True)
 
 
 def test_the_cpu_is_always_there() -> None:
@@ -17,7 +33,7 @@ def test_the_cpu_is_always_there() -> None:
 
 
 def test_auto_without_a_gpu_is_the_cpu_and_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    gpus(monkeypatch)
     assert compute.choose("auto").device == "cpu"
     for asked in ("cuda", "cuda:0", "cuda:12"):
         with pytest.raises(TerrainError, match="finds no CUDA device; choose auto or cpu"):
@@ -25,13 +41,66 @@ def test_auto_without_a_gpu_is_the_cpu_and_a_gpu_is_refused(monkeypatch: pytest.
 
 
 def test_a_gpu_that_is_not_there_is_refused_with_those_that_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    gpus(monkeypatch, AMPERE, AMPERE)
     assert compute.choose("auto").device == "cuda:0"
     assert compute.choose("cuda:1") == compute.Compute("cuda:1", "bfloat16")
     with pytest.raises(TerrainError, match="only cuda:0 to cuda:1"):
         compute.choose("cuda:2")
+
+
+def test_a_gpu_that_torch_has_no_code_for_is_left_alone_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus(monkeypatch, AMPERE)
+    monkeypatch.setattr(compute, "works", lambda number: False)
+    assert compute.choose("auto").device == "cpu"
+    with pytest.raises(TerrainError, match="cannot compute on this GPU; update its driver, or choose cpu"):
+        compute.choose("cuda")
+
+
+def test_a_precision_that_is_asked_for_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute, "cpu_has_bf16", lambda: True)
+    assert compute.choose("cpu", "float32") == compute.Compute("cpu", "float32")
+    assert compute.choose("cpu", "bfloat16") == compute.choose("cpu", "auto") == compute.Compute("cpu", "bfloat16")
+    gpus(monkeypatch, AMPERE)
+    assert compute.choose("cuda", "float32") == compute.Compute("cuda:0", "float32")
+
+
+def test_bfloat16_is_refused_where_it_would_be_imitated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute, "cpu_has_bf16", lambda: False)
+    assert compute.choose("cpu").dtype == "float32"
+    with pytest.raises(TerrainError, match="this CPU has no native bfloat16; choose auto or float32"):
+        compute.choose("cpu", "bfloat16")
+    gpus(monkeypatch, AMPERE, TURING)
+    assert compute.choose("cuda:1").dtype == "float32"
+    with pytest.raises(TerrainError, match="cuda:1, Board 1, has no native bfloat16"):
+        compute.choose("cuda:1", "bfloat16")
+
+
+def test_facts_say_which_devices_can_do_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute, "cpu_has_bf16", lambda: False)
+    gpus(monkeypatch, TURING, AMPERE)
+    facts = compute.facts()
+    assert facts["formats"] == {"cpu": ["float32"], "cuda:0": ["float32"], "cuda:1": ["float32", "bfloat16"]}
+    assert facts["torch"] == torch.__version__ and facts["cores"] == compute.cores()
+    assert json.loads(json.dumps(facts)) == facts
+    assert not compute.able("cuda:2", "float32") and not compute.able("cpu", "float16")
+
+
+def test_a_cpu_has_a_lane_for_every_core_and_a_gpu_has_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compute.crew("cpu") == compute.Crew(lanes=compute.cores(), batch=1, encoders=0)
+    for memory_gib, batch in ((1, 1), (4, 2), (8, 5), (24, 8), (140, 8)):
+        gpus(monkeypatch, AMPERE, memory_gib=memory_gib)
+        assert compute.crew("cuda:0") == compute.Crew(lanes=2, batch=batch, encoders=compute.cores())
+        assert compute.crew("cuda:0", batches=False).batch == 1
+
+
+def test_threads_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute, "cores", lambda: 8)
+    given = []
+    monkeypatch.setattr(torch, "set_num_threads", given.append)
+    for variable, threads, share in (("", 1, 8), ("", 2, 4), ("", 100, 1), ("2", 1, 2), ("1", 4, 1), ("many", 2, 4)):
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)
+        compute.share_cores(threads)
+        assert given.pop() == share
 
 
 def test_memory_is_a_sensible_number() -> None:

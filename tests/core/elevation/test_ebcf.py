@@ -11,10 +11,13 @@ import pytest
 import torch
 
 from neural_terrain.core.elevation import card, training
+from neural_terrain.core.elevation.compute import Compute
 from neural_terrain.core.elevation.degradation import Degradations, PairShape, Region, draw_pair
 from neural_terrain.core.elevation.ebcf import Ebcf, EbcfSettings, encode_positions
+from neural_terrain.core.elevation.ebcf_surface import GPU_BLOCK_PX, EbcfSurface
 from neural_terrain.core.elevation.kernels import Queries
 from neural_terrain.core.elevation.normaliser import CHANNELS
+from neural_terrain.core.elevation.surface import CoarseHeights
 from neural_terrain.tests import surfaces
 
 SMALL = EbcfSettings(blocks=2, channels=8, width=16)
@@ -138,3 +141,17 @@ def test_the_shipped_recipe_is_read() -> None:
     recipe = training.Recipe.read(card.SHIPPED / "ebcf" / "recipe.json")
     assert recipe.network == EbcfSettings()
     assert len(recipe.validation) == 6
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_blocks_for_a_gpu_move_no_height_by_a_millimetre(tiny: str, dtype: str) -> None:
+    """They are larger, so that a GPU has enough to do at a time."""
+    model = EbcfSurface(card.find(tiny), Compute("cpu", dtype))
+    side = 2 * model.halo_px + 20
+    ones = np.ones(side)
+    latent = model.encode(CoarseHeights(surfaces.fractal((side, side), 3), np.ones((side, side), bool), ones, ones))
+    at = model.halo_px + (np.arange(70) + 0.5) / 4
+    queries = Queries(at, at[:66], 0.25, 0.25)
+    expected = model.decode(latent, queries)
+    model._block_px = GPU_BLOCK_PX
+    assert np.abs(model.decode(latent, queries) - expected).max() < 1e-3

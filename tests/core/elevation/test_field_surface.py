@@ -15,6 +15,7 @@ from neural_terrain.core.elevation.field_surface import FieldSurface
 from neural_terrain.core.elevation.kernels import Queries
 from neural_terrain.core.elevation.surface import CoarseHeights
 from neural_terrain.core.errors import TerrainError
+from neural_terrain.core.jobs.superresolve import Settings
 from neural_terrain.core.raster import Source
 from neural_terrain.core.tiling import Cost
 from neural_terrain.tests import surfaces
@@ -213,7 +214,7 @@ def test_other_windows_move_no_height_by_a_millimetre(tiny_field: str, tmp_path:
 def test_it_runs_through_the_job(tiny_field: str, tmp_path: Path, out: str) -> None:
     heights = surfaces.fractal((24, 30), 12).astype(np.float32)
     source = dems.write(tmp_path / "dem.tif", heights)
-    settings = refinement.Settings(source, out, model=tiny_field, device="cpu", scale=4)
+    settings = Settings(source, out, model=tiny_field, device="cpu", scale=4)
     assert refinement.refine(settings, dems.Heard())["valid_share"] == 1
     assert np.abs(averages(dems.read(out).astype(float), 4) - heights).max() < 2e-3
 

@@ -103,3 +103,13 @@ def test_a_map_of_twice_the_size_looks_the_same() -> None:
     )
     torch.testing.assert_close(one.features, two.features, rtol=0, atol=1e-5)
     torch.testing.assert_close(2 * one.scale_m, two.scale_m)
+
+
+def test_a_far_void_does_not_move_a_bit() -> None:
+    """Windows without a void take a shorter way."""
+    valid = torch.ones(48, 48, dtype=torch.bool)
+    valid[0, 0] = False
+    one, other = seen(terrain()), seen(terrain(), valid)
+    far = slice(2 * INSIDE, None)
+    assert torch.equal(one.scale_m[0, far, far], other.scale_m[0, far, far])
+    assert torch.equal(one.features[..., far, far], other.features[..., far, far])
