@@ -66,13 +66,13 @@ class Evaluation:
         centre, (found_deg, true_deg) = np.s_[1:-1, 1:-1], block.slopes_deg
         slope_deg = np.where(block.known, true_deg, np.nan)
         band = None if band_m is None else band_m[centre]
-        self.by_slope.add(slope_deg, block.errors, band)
+        self.by_slope.add(slope_deg, block.errors, band, block.bins)
         self.slope_by_slope.add(slope_deg, found_deg - true_deg)
         relief_m = local_relief_m(block.truth[centre], block.inner)
-        self.by_relief.add(np.where(block.inner, relief_m, np.nan), block.errors)
-        self.banded.add(np.where(block.inner, 0.0, np.nan), block.errors, band)
+        self.by_relief.add(np.where(block.inner, relief_m, np.nan), block.errors, bins=block.bins)
+        self.banded.add(np.where(block.inner, 0.0, np.nan), block.errors, band, block.bins)
         if distance_px is not None:
-            self.by_distance.add(np.where(block.inner, distance_px[centre], np.nan), block.errors)
+            self.by_distance.add(np.where(block.inner, distance_px[centre], np.nan), block.errors, bins=block.bins)
 
     def merge(self, other: Evaluation) -> None:
         """Take in all sums of another area."""

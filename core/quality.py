@@ -42,7 +42,8 @@ STEEP_DEG = 2.0
 UNDEFINED_ASPECT_DEG = 90.0
 """What an exactly flat result on sloping ground counts as: the mean angle between random directions."""
 
-BIN_EDGES_M = np.concatenate([[0.0], np.logspace(-6, 5, 6001)])
+BINS_FROM, BINS_TO, BINS = -6, 5, 6000
+BIN_EDGES_M = np.concatenate([[0.0], np.logspace(BINS_FROM, BINS_TO, BINS + 1)])
 """Edges of the histogram behind LE90, 0.42 % apart: its relative error stays below that."""
 
 
@@ -107,6 +108,11 @@ class Block:
         return errors
 
     @cached_property
+    def bins(self) -> Counts:
+        """Numbers of the bins that hold the sizes of the errors, see :func:`bins_of`."""
+        return bins_of(np.abs(self.errors))
+
+    @cached_property
     def gradients(self) -> tuple[Pair, Pair]:
         """Gradient of the result and of the truth."""
         return gradient(self.found, self.cell_m), gradient(self.truth, self.cell_m)
@@ -139,7 +145,7 @@ class Tally:
 
     def add_block(self, block: Block) -> None:
         """Take in a block."""
-        self._add_errors(block.errors[block.inner])
+        self._add_errors(block.errors[block.inner], block.bins[block.inner])
         self._add_slopes(block)
         self._add_aspects(block)
 
@@ -174,14 +180,14 @@ class Tally:
         shares: Floats = np.diff(np.interp(edges_m, sizes, below)) / max(self.cells, 1)
         return shares
 
-    def _add_errors(self, errors: Floats) -> None:
+    def _add_errors(self, errors: Floats, bins: Counts) -> None:
         size = np.abs(errors)
         self.cells += errors.size
         self._square += float(np.sum(errors**2))
         self._absolute += float(np.sum(size))
         self._sum += float(np.sum(errors))
-        for side, part in enumerate((size[errors < 0], size[errors >= 0])):
-            self._histogram[side] += np.bincount(bins_of(part), minlength=BIN_EDGES_M.size - 1)
+        for side, part in enumerate((bins[errors < 0], bins[errors >= 0])):
+            self._histogram[side] += np.bincount(part, minlength=BIN_EDGES_M.size - 1)
 
     def _add_slopes(self, block: Block) -> None:
         self.slope_cells += int(np.count_nonzero(block.known))
@@ -194,14 +200,23 @@ class Tally:
         turned = aspect_difference_deg(*block.gradients)[block.steep]
         self._aspect_square += float(np.sum(turned**2))
         self._aspect_absolute += float(np.sum(np.abs(turned)))
-        bent = [profile_curvature(z, block.cell_m)[block.steep] for z in (block.found, block.truth)]
+        pairs = zip((block.found, block.truth), block.gradients, strict=True)
+        bent = [profile_curvature(heights, block.cell_m, slope)[block.steep] for heights, slope in pairs]
         self._curvature_square += float(np.sum((100 * (bent[0] - bent[1])) ** 2))
 
 
 def bins_of(sizes: Floats) -> Counts:
-    """Numbers of the bins of :data:`BIN_EDGES_M` that hold ``sizes`` of errors."""
-    bins = np.searchsorted(BIN_EDGES_M, sizes, side="right") - 1
-    return np.minimum(bins, BIN_EDGES_M.size - 2).astype(np.int64)
+    """Numbers of the bins of :data:`BIN_EDGES_M` that hold ``sizes`` of errors.
+
+    The logarithm finds a bin or the one beside it, comparing with its edges the right one: what a search finds, in a
+    quarter of its time.
+    """
+    low, high = 0.1 * BIN_EDGES_M[1], 10 * BIN_EDGES_M[-1]
+    steps = (np.log10(np.clip(sizes, low, high)) - BINS_FROM) * (BINS / (BINS_TO - BINS_FROM))
+    bins: Counts = np.clip(np.floor(steps).astype(np.int64) + 1, 0, BINS)
+    bins -= sizes < BIN_EDGES_M[bins]
+    bins += (sizes >= BIN_EDGES_M[bins + 1]) & (bins < BINS)
+    return bins
 
 
 def quantile(histogram: Counts, share: float) -> float:
@@ -268,15 +283,15 @@ def aspect_difference_deg(one: Pair, other: Pair) -> Floats:
     return np.where((p == 0) & (q == 0), UNDEFINED_ASPECT_DEG, turned)
 
 
-def profile_curvature(heights: Floats, cell_m: Pair) -> Floats:
+def profile_curvature(heights: Floats, cell_m: Pair, slope: Pair | None = None) -> Floats:
     """Curvature of the surface along its line of fall in radians per metre, positive where the ground is convex.
 
     ``-(p^2 r + 2 p q s + q^2 t) / ((p^2 + q^2) (1 + p^2 + q^2)^1.5)`` (Evans 1980) with ``p`` and ``q`` by Horn and the
     second derivatives ``r`` (east), ``t`` (north), ``s`` (mixed) of Evans' quadratic over 3 x 3 cells; 0 where flat.
-    Shapes are those of :func:`gradient`.
+    Shapes are those of :func:`gradient`, whose result may be given as ``slope``.
     """
     width_m, height_m = (size[1:-1, None] for size in cell_m)
-    p, q = gradient(heights, cell_m)
+    p, q = gradient(heights, cell_m) if slope is None else slope
     down = heights[:-2] + heights[1:-1] + heights[2:]
     across = heights[:, :-2] + heights[:, 1:-1] + heights[:, 2:]
     r = (down[:, 2:] - 2 * down[:, 1:-1] + down[:, :-2]) / (3 * width_m**2)

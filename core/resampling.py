@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import grid as grids
 from .grid import Grid
 from .raster import Bools, Floats, Source
 from .tiling import Window
+
+Counts = NDArray[np.int64]
 
 MOST_CELLS = 4_000_000
 """Source cells in memory at a time."""
@@ -38,22 +41,48 @@ REACH_PX = 2
 
 @dataclass(frozen=True)
 class Weights:
-    """What each cell along one axis of the grid takes from source cells.
+    """What each cell along one axis of the grid takes from a run of source cells.
 
     Attributes
     ----------
     first
-        Source cell of the first column of ``matrix``; may lie beyond the source.
-    matrix
-        ``(cells, source cells)``, rows add up to 1.
+        Source cell of the first tap of each cell, ``(cells,)``; may lie beyond the source.
+    taps
+        ``(cells, taps)``, rows of cells inside add up to 1; else all 0.
     inside
         Which cells lie within the source.
 
     """
 
-    first: int
-    matrix: Floats
+    first: Counts
+    taps: Floats
     inside: Bools
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first source cell that is needed and the one after the last; one cell where nothing is inside."""
+        if not self.inside.any():
+            return 0, 1
+        firsts = self.first[self.inside]
+        return int(firsts.min()), int(firsts.max()) + self.taps.shape[1]
+
+    def of(self, heights: Floats) -> Floats:
+        """Weighted sums of rows of the source that begin at :attr:`span`.
+
+        Taps are added one after another. A product of matrices would group its sums by the number of its threads, so
+        that two computers found different last bits.
+        """
+        rows = np.where(self.inside, self.first - self.span[0], 0)
+        found = np.zeros((rows.size, heights.shape[1]))
+        for tap in range(self.taps.shape[1]):
+            weights = self.taps[:, tap]
+            if weights.any():
+                found += weights[:, None] * heights[rows + tap]
+        return found
+
+    def absolute(self) -> Weights:
+        """The same with the sizes of the weights."""
+        return replace(self, taps=np.abs(self.taps))
 
 
 class Resampled:
@@ -134,11 +163,11 @@ class Resampled:
         inside = rows.inside[:, None] & cols.inside[None, :]
         if not inside.any():
             return np.zeros(inside.shape), inside
-        read = Window(rows.first, cols.first, rows.matrix.shape[1], cols.matrix.shape[1])
-        known, valid = self._read_source(read)
-        heights = rows.matrix @ known @ cols.matrix.T
+        (top, bottom), (left, right) = rows.span, cols.span
+        known, valid = self._read_source(Window(top, left, bottom - top, right - left))
+        heights = _on_both_axes(rows, cols, known)
         if not valid.all():
-            lost = np.abs(rows.matrix) @ (~valid).astype(np.float64) @ np.abs(cols.matrix).T
+            lost = _on_both_axes(rows.absolute(), cols.absolute(), (~valid).astype(np.float64))
             inside = inside & (lost < TOLERANCE_PX)
         return heights, inside
 
@@ -195,24 +224,32 @@ def axis_weights(edges: Floats, count: int) -> Weights:
         return point_weights(edges, count)
     edges = _snapped(edges)
     inside = (edges[:-1] >= 0) & (edges[1:] <= count)
-    first, stop = _range_of(edges, inside, 1)
-    cells = np.arange(first, stop)
-    low = np.clip(edges[:-1, None] - cells[None, :], 0, 1)
-    high = np.clip(edges[1:, None] - cells[None, :], 0, 1)
+    first = np.floor(edges[:-1]).astype(np.int64) - 1
+    taps = int((np.ceil(edges[1:]).astype(np.int64) - first).max()) + 1
+    cells = first[:, None] + np.arange(taps)[None, :]
+    low = np.clip(edges[:-1, None] - cells, 0, 1)
+    high = np.clip(edges[1:, None] - cells, 0, 1)
     tilt = ((high - 0.5) ** 2 - (low - 0.5) ** 2) / 4  # half the first moment: half of each neighbour
-    matrix = high - low
-    matrix[:, 1:] += tilt[:, :-1]
-    matrix[:, :-1] -= tilt[:, 1:]
-    return Weights(first, np.where(inside[:, None], matrix, 0.0) / np.diff(edges)[:, None], inside)
+    shares = high - low
+    shares[:, 1:] += tilt[:, :-1]
+    shares[:, :-1] -= tilt[:, 1:]
+    return Weights(first, np.where(inside[:, None], shares, 0.0) / np.diff(edges)[:, None], inside)
 
 
 def point_weights(edges: Floats, count: int) -> Weights:
     """Weights of cubic interpolation at the middles between ``edges``."""
     centres = _snapped((edges[1:] + edges[:-1]) / 2 - 0.5)  # 0 is the centre of the first source cell
     inside = (centres >= -0.5) & (centres <= count - 0.5)
-    first, stop = _range_of(centres, inside, REACH_PX)
-    offsets = np.abs(centres[:, None] - np.arange(first, stop)[None, :])
+    first = np.floor(centres).astype(np.int64) - 1
+    offsets = np.abs(centres[:, None] - (first[:, None] + np.arange(2 * REACH_PX)))
     return Weights(first, np.where(inside[:, None], cubic_kernel(offsets), 0.0), inside)
+
+
+def _on_both_axes(rows: Weights, cols: Weights, heights: Floats) -> Floats:
+    """Weighted sums down and across; the contiguous copies are twice as fast to sum as views."""
+    down = rows.of(heights)
+    found: Floats = cols.of(np.ascontiguousarray(down.T)).T
+    return found
 
 
 def cubic_kernel(offset: Floats) -> Floats:
@@ -267,18 +304,6 @@ def _within(positions: Floats, count: int) -> Bools:
 def _snapped(positions: Floats) -> Floats:
     whole = np.round(positions)
     return np.where(np.abs(positions - whole) < TOLERANCE_PX, whole, positions)
-
-
-def _range_of(positions: Floats, inside: Bools, reach: int) -> tuple[int, int]:
-    """First source cell needed and the one after the last; one cell where nothing is inside.
-
-    ``positions`` are those of the cells, or their edges: then one more than ``inside``.
-    """
-    if not inside.any():
-        return 0, 1
-    low = float(positions[: inside.size][inside].min())
-    high = float(positions[positions.size - inside.size :][inside].max())
-    return math.floor(low) - reach, math.ceil(high) + reach + 1
 
 
 def _hull(rows: Floats, cols: Floats, grid: Grid) -> Window | None:

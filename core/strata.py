@@ -51,7 +51,7 @@ class Strata:
         self._square, self._absolute, self._sum, self._band = np.zeros((4, classes))
         self._histogram = np.zeros((classes, BIN_EDGES_M.size - 1), dtype=np.int64)
 
-    def add(self, numbers: Floats, errors: Floats, band: Floats | None = None) -> None:
+    def add(self, numbers: Floats, errors: Floats, band: Floats | None = None, bins: Counts | None = None) -> None:
         """Take in errors and the numbers that class them, all of one shape.
 
         Parameters
@@ -62,6 +62,8 @@ class Strata:
             Signed errors.
         band
             Half width of the 90 % band in the unit of the errors; NaN where unknown.
+        bins
+            What :func:`.bins_of` says of the sizes of the errors, where that is known already.
 
         """
         counts = np.isfinite(numbers)
@@ -71,7 +73,7 @@ class Strata:
         self._square += self._summed(where, errors**2)
         self._absolute += self._summed(where, np.abs(errors))
         self._sum += self._summed(where, errors)
-        joint = where * (BIN_EDGES_M.size - 1) + bins_of(np.abs(errors))
+        joint = where * (BIN_EDGES_M.size - 1) + (bins_of(np.abs(errors)) if bins is None else bins[counts])
         self._histogram += np.bincount(joint, minlength=self._histogram.size).reshape(self._histogram.shape)
         if band is not None:
             self._add_band(where, errors, band[counts])

@@ -1,23 +1,29 @@
-"""*Compare DEMs* on files: known differences, units, CRS, grids, voids, bands, reports, refusals, cancel."""
+"""*Compare DEMs* on files: known differences, units, CRS, grids, voids, bands, lanes, a cluster, refusals, cancel."""
 
 from __future__ import annotations
 
 import csv
+import itertools
 import json
+import pickle
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rasterio.transform import Affine
 
-from neural_terrain.core import comparison
+from neural_terrain.core.comparison import recipe, run, work
+from neural_terrain.core.comparison.merging import Merging
 from neural_terrain.core.errors import Cancelled, TerrainError
 from neural_terrain.core.jobs import comparedem
 from neural_terrain.core.jobs.comparedem import Settings
 from neural_terrain.core.progress import Progress
 from neural_terrain.tests import surfaces
-from neural_terrain.tests.core import dems
+from neural_terrain.tests.core import dasks, dems
+from neural_terrain.tests.core.dasks import Dasks
 
 METRE_FOOT = 0.3048
 
@@ -83,8 +89,8 @@ def test_blocks_give_what_one_block_gives(tmp_path, monkeypatch):
         ),
     }
     whole = compared(**values, table=str(tmp_path / "whole.json"))
-    monkeypatch.setattr(comparison, "BLOCK_PX", 128)
-    monkeypatch.setattr(comparison, "COARSE_BLOCK_PX", 32)
+    monkeypatch.setattr(work, "BLOCK_PX", 128)
+    monkeypatch.setattr(work, "COARSE_BLOCK_PX", 32)
     compared(**values, table=str(tmp_path / "parts.json"))
     one, other = (json.loads((tmp_path / f"{name}.json").read_text("utf-8")) for name in ("whole", "parts"))
     flat = [list(flattened(values)) for values in (one, other)]
@@ -103,6 +109,137 @@ def flattened(values, name=""):
             yield from flattened(value, f"{name}[{at}]")
     else:
         yield name, values
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory) -> dict[str, str]:
+    """Six blocks of two DEMs, their coarse DEM and a band, with voids and cells of other sizes and phases."""
+    folder, truth = tmp_path_factory.mktemp("large"), ground(560, 1040)
+    found = truth + ground(560, 1040, 2) / 40
+    found[100:180, 500:530] = -9999
+    shifted = Affine(40, 0, 400_310, 0, -40, 3_999_710)
+    return {
+        "input": dems.write(folder / "found.tif", found, nodata=-9999),
+        "reference": dems.write(folder / "truth.tif", truth, transform=shifted),
+        "coarse": dems.write(
+            folder / "coarse.tif", surfaces.block_average(truth, 4), transform=Affine(120, 0, 400_000, 0, -120, 4e6)
+        ),
+        "uncertainty": dems.write(folder / "band.tif", np.full(truth.shape, 6.0)),
+    }
+
+
+WRITTEN = {"output": "report.html", "difference": "d.tif", "slope_difference": "s.tif", "table": "t.json"}
+
+
+def everything(folder: Path, inputs: dict[str, str], progress: Progress | None = None, **more) -> dict[str, bytes]:
+    """All outputs of a run; rasters as cells with statistics, since their blocks may lie in any order."""
+    folder.mkdir()
+    compared(progress, **inputs, **{name: str(folder / file) for name, file in WRITTEN.items()}, **more)
+    rasters = {name: dems.read(folder / WRITTEN[name]).tobytes() for name in ("difference", "slope_difference")}
+    texts = {name: (folder / WRITTEN[name]).read_bytes() for name in ("output", "table")}
+    return {**rasters, **texts}
+
+
+def test_any_number_of_lanes_finds_the_same_to_the_last_digit(large, tmp_path, monkeypatch):
+    monkeypatch.setattr(work, "COARSE_BLOCK_PX", 64)
+    found = []
+    for lanes in (1, 5):
+        monkeypatch.setattr(work, "_cores", lambda lanes=lanes: lanes)
+        found.append(everything(tmp_path / str(lanes), large))
+    assert found[0] == found[1]
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory) -> Iterator[Dasks]:
+    """A scheduler with two workers."""
+    with dasks.started(tmp_path_factory.mktemp("dask"), 2) as started:
+        yield started
+
+
+def test_a_cluster_finds_the_same_to_the_last_digit(large, workers, tmp_path):
+    here, heard = everything(tmp_path / "here", large), dems.Heard()
+    assert everything(tmp_path / "there", large, heard, scheduler=workers.file) == here
+    told = [re.fullmatch(r"Dask workers: \d, threads: \d, blocks to do: (\d+)\.", t) for t in heard.texts("info")]
+    assert [int(one[1]) for one in told if one] == [2, 2], "heights, and averages over the coarse cells"
+    assert sorted(path.name for path in (tmp_path / "there").iterdir()) == sorted(WRITTEN.values())
+
+
+def test_what_goes_wrong_on_a_worker_is_the_same_sentence_and_leaves_nothing(pair, workers, tmp_path, monkeypatch):
+    """The input has another size there, as it seems to the client; then one of its blocks is spoilt."""
+    monkeypatch.setattr(run.agreement, "size_of", lambda _: 7)
+    wanted = {"difference": str(tmp_path / "d.tif"), "scheduler": workers.address}
+    with pytest.raises(TerrainError, match=r"^The Dask worker .* sees another file as the input .*found\.tif; put it"):
+        compared(**pair, **wanted)
+    monkeypatch.undo()
+    spoilt = Path(dems.write(tmp_path / "spoilt.tif", ground(), compress="deflate"))
+    content = spoilt.read_bytes()
+    spoilt.write_bytes(content[:500] + b"x" * 1000 + content[1500:])
+    with pytest.raises(TerrainError, match=r"spoilt\.tif cannot be read at rows"):
+        compared(**{**pair, "input": str(spoilt)}, **wanted)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["found.tif", "spoilt.tif", "truth.tif"]
+
+
+def test_a_recipe_travels_and_knows_which_workers_will_do(large, tmp_path):
+    settings = Settings(**large, scheduler="tcp://node:8786")
+    paths = recipe.paths_of(settings)
+    assert set(paths) == set(large.values())
+    facts = {"worker": "otto", **recipe.facts_here(paths)}
+    made = recipe.Recipe(work.Averages, settings, grid_of(large["coarse"]), {}, facts["version"], facts["sizes"])
+    again = pickle.loads(pickle.dumps(made))
+    assert again.key == made.key != replace(made, kind=work.Heights).key
+    assert again.unfit(facts) == ""
+    assert "otto has Neural Terrain 0.0, this computer" in again.unfit({**facts, "version": "0.0"})
+    gone = {**facts, "sizes": recipe.facts_here([*paths[1:], str(tmp_path / "x.tif")])["sizes"]}
+    assert f"otto does not see the input {large['input']}; put it" in again.unfit(gone)
+    opened = again.open()
+    tile = next(iter(opened.blocks))
+    sums = opened.encode(tile, opened.compute([tile], [opened.read(tile)])[0]).sums
+    assert sums.cells > 30_000 and list(opened.warnings) == []
+    opened.close()
+    with pytest.raises(TerrainError, match="cannot be read"):
+        opened.compute([tile], [None])
+
+
+def grid_of(path: str):
+    with run.opened(Settings(input=path, reference=path)) as rasters:
+        return rasters.dem.grid
+
+
+class Text:
+    """A sum that remembers the order of its parts."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def merge(self, other: Text) -> None:
+        self.text = f"({self.text}{other.text})"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 6, 7])
+def test_parts_are_merged_alike_in_whatever_order_they_come(count):
+    seen = set()
+    for order in itertools.islice(itertools.permutations(range(count)), 800):
+        merging: Merging[Text] = Merging(count)
+        for number in order:
+            merging.add(number, None if number == 3 else Text(str(number)))
+        seen.add(merging.whole.text)
+    assert len(seen) == 1
+    digits = seen.pop().replace("(", "").replace(")", "")
+    assert digits == "".join(str(number) for number in range(count) if number != 3)
+
+
+def test_few_sums_are_kept_at_a_time_even_where_one_part_is_late():
+    for first in (0, 1, 500):
+        merging, kept = Merging[Text](1000), []
+        for number in (*range(first), *range(first + 1, 1000)):
+            merging.add(number, Text(""))
+            kept.append(merging.waiting)
+        assert max(kept) <= 20
+        with pytest.raises(ValueError, match="missing"):
+            _ = merging.whole
+        merging.add(first, None)
+        assert merging.waiting == 1 and merging.whole is not None
+    assert Merging(0).waiting == 0
 
 
 def test_feet_and_metres_are_compared_as_metres(tmp_path):
@@ -246,6 +383,8 @@ def test_dems_of_other_places_are_refused(tmp_path):
         ({"difference": "d.tif", "slope_difference": "d.tif"}, "The file d.tif is named twice"),
         ({"reference_no_data": (1, 2)}, "The no-data interval is 1; it must be two numbers"),
         ({"coarse": 3}, "Coarse is 3; it must be text."),
+        ({"scheduler": 8786}, "Scheduler is 8786; it must be text."),
+        ({"scheduler": "node1"}, "Scheduler is 'node1'; it must be an address such as tcp://host:8786"),
     ],
 )
 def test_what_needs_no_file_is_refused_early(values, sentence):
@@ -255,7 +394,8 @@ def test_what_needs_no_file_is_refused_early(values, sentence):
 
 
 def test_a_cancelled_run_leaves_old_files_and_nothing_else(pair, tmp_path, monkeypatch):
-    monkeypatch.setattr(comparison, "BLOCK_PX", 16)
+    monkeypatch.setattr(work, "BLOCK_PX", 16)
+    monkeypatch.setattr(run, "RASTERS", {name: replace(one, block_px=16) for name, one in run.RASTERS.items()})
 
     class Impatient(dems.Heard):
         def cancelled(self) -> bool:

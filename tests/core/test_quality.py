@@ -225,3 +225,11 @@ def test_an_average_keeps_the_mean_of_whole_cells():
     heights = rough(40, 40) + 2500
     coarse, _ = quality.cell_average(heights, np.ones((40, 40), bool), 8.0)
     assert coarse.mean() == pytest.approx(heights.mean(), abs=1e-9)
+
+
+def test_bins_are_those_that_a_search_finds():
+    edges = quality.BIN_EDGES_M
+    sizes = [[0, 5e-324, 1e-7, 9.9e5, 1e30, np.inf], edges, np.nextafter(edges, np.inf), np.nextafter(edges[1:], 0)]
+    sizes = np.concatenate([*sizes, 10 ** np.random.default_rng(1).uniform(-8, 7, 200_000)])
+    found = np.searchsorted(edges, sizes, side="right") - 1
+    np.testing.assert_array_equal(quality.bins_of(sizes), np.minimum(found, edges.size - 2))

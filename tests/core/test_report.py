@@ -77,6 +77,28 @@ def test_colours_of_differences_are_blue_white_red():
     assert blue[2] > blue[0] and red[0] > red[2] and white.min() > 240
 
 
+def test_maps_are_the_same_in_whatever_order_pieces_come():
+    rng = np.random.default_rng(3)
+    found, truth = rng.normal(1500, 400, (2, 1002, 702))
+    cells = np.ones(1002), np.ones(1002)
+    pieces = []
+    for row in range(0, 1000, 200):
+        for col in range(0, 700, 100):
+            part = np.s_[row : row + 202, col : col + 102]
+            block = Block(found[part], truth[part], truth[part] > 1000, (cells[0][part[0]], cells[1][part[0]]))
+            pieces.append(maps.piece_of(Window(row, col, 200, 100), block, maps.factor_of((1000, 700))))
+    drawn = []
+    for order in (range(35), reversed(range(35)), rng.permutation(35)):
+        drawn.append(maps.Maps((1000, 700)))
+        for at in order:
+            drawn[-1].add(pieces[at])
+    assert drawn[0].factor == 3, "200 is no multiple of it: pieces share cells of the overview"
+    for other in drawn[1:]:
+        assert np.array_equal(other._sums, drawn[0]._sums)
+        assert other.detail is drawn[0].detail
+    assert drawn[0]._sums[0].sum() == np.count_nonzero(truth[1:-1, 1:-1] > 1000)
+
+
 def test_maps_average_the_whole_and_keep_the_worst_window(monkeypatch):
     monkeypatch.setattr(maps, "OVERVIEW_PX", 10)
     monkeypatch.setattr(maps, "DETAIL_PX", 10)
@@ -90,7 +112,7 @@ def test_maps_average_the_whole_and_keep_the_worst_window(monkeypatch):
     for row in (0, 20):
         part = np.s_[row : row + 22]
         block = Block(found[part], truth[part], counts[part], (cells[0][part], cells[1][part]))
-        drawn.add(Window(row, 0, 20, 30), block)
+        drawn.add(maps.piece_of(Window(row, 0, 20, 30), block, drawn.factor))
     assert drawn.factor == 4
     pictures = drawn.pictures((1, 1))
     assert pictures["overview"]["input"].shape == (10, 8, 3)
