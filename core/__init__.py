@@ -12,7 +12,7 @@ Conventions, once for all modules
 Map
 ---
 ``errors`` and ``progress`` (how a job ends and what it says), ``vertical`` (units of height), ``grid`` (placed cell
-grids), ``tiling`` (plans), ``raster`` (files), ``pipeline`` (running a plan), ``elevation`` (models), ``quality``
-(metrics), ``refinement`` (a finer DEM) and ``learning`` (training from files), where these meet, ``provenance``,
-``jobs`` (one module per tool), ``worker`` (the engine's process).
+grids), ``tiling`` (plans), ``raster`` (files), ``journal`` and ``lock`` (what a later run goes on with), ``pipeline``
+(running a plan), ``elevation`` (models), ``quality`` (metrics), ``refinement`` (a finer DEM) and ``learning`` (training
+from files), where these meet, ``provenance``, ``jobs`` (one module per tool), ``worker`` (the engine's process).
 """

@@ -43,6 +43,8 @@ class Journal:
         Entry of each finished tile by its number: those of an earlier run at first.
     differs
         Names of what differs where there was a journal of another binding; else empty.
+    former
+        Entries of that other journal; they stay in the file until :meth:`begin`.
     keep
         Whether the file outlives a run that is ended from outside (:func:`abandon_unfinished`).
 
@@ -50,16 +52,18 @@ class Journal:
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self.path, self._file = path, file
+        self._binding: dict = {}
         self.entries: dict[int, dict] = {}
         self.differs: list[str] = []
+        self.former: dict[int, dict] = {}
         self.keep = False
 
     @classmethod
     def open(cls, path: Path, binding: dict, resume: bool) -> Journal:
         """Open or make the journal at ``path``; with ``resume``, load its entries if its binding is the same.
 
-        Any other journal is begun anew. A line that was torn by a kill is cut off with what follows it. Raises
-        :class:`TerrainError` where another run holds the journal or the place cannot be written.
+        One of another binding is kept until :meth:`begin`. A line that was torn by a kill is cut off with what follows
+        it. Raises :class:`TerrainError` where another run holds the journal or the place cannot be written.
         """
         output = path.with_name(path.name.removeprefix(".").removesuffix(".journal"))
         try:
@@ -74,8 +78,16 @@ class Journal:
         _open.add(journal)
         return journal
 
+    def begin(self) -> None:
+        """Begin anew with the binding that the journal was opened with."""
+        self._cut(0)
+        self._append({"format": FORMAT, "binding": self._binding})
+        self.entries, self.former, self.keep = {}, {}, False
+
     def add(self, index: int, entry: dict) -> None:
         """Note that a tile is finished; ``entry`` is plain JSON. Call it after the tile's blocks are written."""
+        if self.differs and not self.entries:
+            self.begin()
         self._append({"tile": index, "entry": entry})
         self.entries[index] = entry
 
@@ -93,19 +105,23 @@ class Journal:
         self.close()
 
     def _load(self, binding: dict, resume: bool) -> None:
+        self._binding = binding
         lines = self._lines() if resume else []
-        if lines:
-            self.differs = _differences(lines[0][1], binding)
-        if not lines or self.differs:
-            self._cut(0)
-            self._append({"format": FORMAT, "binding": binding})
+        if not lines:
+            self.begin()
             return
-        good = lines[0][0]
+        self.differs = _differences(lines[0][1], binding)
+        found, good = {}, lines[0][0]
         for end, line in lines[1:]:
             if not _is_entry(line):
                 break
-            self.entries[line["tile"]], good = line["entry"], end
-        self._cut(good)
+            found[line["tile"]], good = line["entry"], end
+        self.keep = bool(found)
+        if self.differs:
+            self.former = found
+        else:
+            self.entries = found
+            self._cut(good)
 
     def _lines(self) -> list[tuple[int, dict]]:
         """Leading lines that are whole, each with the position of its end; the first is ``{}`` if it is none."""
@@ -162,4 +178,6 @@ def _text(value: object) -> str:
 
 
 def _refusal(path: Path, error: OSError) -> str:
-    return f"The journal {path} cannot be written ({error}); make room or choose another folder."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"The folder {path.parent} cannot be written to ({error.strerror}); choose another one."
+    return f"The journal {path} cannot be written ({error.strerror or error}); make room or choose another folder."

@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -34,6 +35,8 @@ class Recipe:
         Of the job.
     version, sizes
         Of Neural Terrain, and bytes of the files that are read, by their path, where the job was started.
+    run
+        Never the same twice: workers open the files anew for every run, since they may have been replaced.
 
     """
 
@@ -43,6 +46,7 @@ class Recipe:
     writings: Mapping[str, Writing]
     version: str
     sizes: Mapping[str, int]
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @cached_property
     def key(self) -> str:

@@ -78,6 +78,11 @@ class Card:
         """First eight digits of the hash of the weights, or ``none``."""
         return self.weights["sha256"].split(" ")[0] if self.weights else "none"
 
+    @property
+    def fingerprint(self) -> str:
+        """Eight digits of a hash of the whole card, which names the weights: models that agree in it answer alike."""
+        return hashlib.sha256((self.folder / "card.json").read_bytes()).hexdigest()[:8]
+
 
 def read(folder: Path) -> Card:
     """The card of a model folder; a TerrainError says what is wrong with it."""

@@ -21,13 +21,10 @@ BF16_CAPABILITY = 8
 """First generation of NVIDIA GPUs that multiplies bfloat16 natively (Ampere)."""
 
 GPU_LANES = 2
-"""Batches under work on a GPU: while one is computed, the other is copied."""
+"""Tiles under work on a GPU: while one is computed, the other is copied. One fills it, see :mod:`.field_device`."""
 
-GPU_TILE_BYTES = 768 * 2**20
-"""Memory of a GPU that a tile may count on where the batch is chosen; tiles of 1024 cells at x4 need about half."""
-
-MOST_TILES = 8
-"""Tiles in a batch at most: more no longer fill a GPU better, and all of them wait in memory."""
+FORMATS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
+"""Number formats by name; float64 is for models that are computed on a CPU only, and nobody can ask for it."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Compute:
     device
         ``cpu`` or ``cuda:N``.
     dtype
-        ``bfloat16`` or ``float32``.
+        Name of one of the :data:`FORMATS`.
 
     """
 
@@ -49,7 +46,7 @@ class Compute:
     @property
     def torch_dtype(self) -> torch.dtype:
         """The torch type of :attr:`dtype`."""
-        return torch.bfloat16 if self.dtype == "bfloat16" else torch.float32
+        return FORMATS[self.dtype]
 
     def __str__(self) -> str:
         """As shown to the user, for example ``cpu (bfloat16)``."""
@@ -91,38 +88,56 @@ def able(device: str, dtype: str) -> bool:
     and slower than float32.
     """
     if device == "cpu":
-        return dtype == "float32" or (dtype == "bfloat16" and cpu_has_bf16())
+        return dtype in ("float32", "float64") or (dtype == "bfloat16" and cpu_has_bf16())
     number = _number(device)
     if number >= _gpus():
         return False
     return dtype == "float32" or (dtype == "bfloat16" and _gpu_has_bf16(number))
 
 
-def crew(device: str, batches: bool = True) -> Crew:
-    """The crew for a device, and for a surface that takes ``batches`` or one tile at a time.
+def arithmetic(compute: Compute) -> str:
+    """Which arithmetic a compute is: where this text is the same, tiles have the same bits.
+
+    ``compute`` must be one that this process is :func:`able` to do. On a GPU kernels follow from its model and from
+    torch, with which its libraries come. On a CPU only bfloat16 follows from the instructions that the processor has.
+    """
+    version = f"torch {torch.__version__}"
+    if compute.device != "cpu":
+        return f"{version}, {torch.cuda.get_device_name(_number(compute.device))}"
+    if compute.dtype != "bfloat16":
+        return version
+    return f"{version}, {torch.backends.cpu.get_cpu_capability()}, {'AMX' if _cpu_has_amx() else 'AVX512-BF16'}"
+
+
+def crew(device: str) -> Crew:
+    """The crew for a device.
 
     On a CPU every core computes and encodes a tile of its own on one thread. Measured on 2 cores: two lanes of one
     thread are a third faster than one of two threads, which wait for each other after every layer and for the thread
-    that compresses. A GPU gets batches in two lanes, and the cores encode.
+    that compresses. A GPU gets a tile in each of two lanes, and the cores encode. More tiles per call would only wait
+    together: each fills a GPU, and is computed by itself, so that its bits hang on no other.
     """
     if device == "cpu":
         return Crew(lanes=cores(), batch=1, encoders=0)
-    room = torch.cuda.get_device_properties(_number(device)).total_memory // (GPU_LANES * GPU_TILE_BYTES)
-    return Crew(lanes=GPU_LANES, batch=max(1, min(MOST_TILES, room)) if batches else 1, encoders=cores())
+    return Crew(lanes=GPU_LANES, batch=1, encoders=cores())
 
 
 def facts() -> dict[str, Any]:
     """What this process can compute with, as plain values; how a cluster's worker is asked.
 
     ``formats`` lists the number formats of every device by its name, so ``dtype in facts["formats"].get(device, [])``
-    says whether a :class:`Compute` can be had here.
+    says whether a :class:`Compute` can be had here. ``arithmetic`` has the text of :func:`arithmetic` for each.
     """
     found = ["cpu", *(f"cuda:{number}" for number in range(_gpus()))]
+    formats = {device: [f for f in FORMATS if able(device, f)] for device in found}
     return {
         "torch": str(torch.__version__),
         "cores": cores(),
         "devices": devices(),
-        "formats": {device: [f for f in ("float32", "bfloat16") if able(device, f)] for device in found},
+        "formats": formats,
+        "arithmetic": {
+            device: {f: arithmetic(Compute(device, f)) for f in able_to} for device, able_to in formats.items()
+        },
     }
 
 
@@ -210,6 +225,11 @@ def _number(device: str) -> int:
 
 def _gpus() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _cpu_has_amx() -> bool:
+    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return bool(supported is not None and supported())
 
 
 def _gpu_has_bf16(number: int) -> bool:

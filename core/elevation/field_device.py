@@ -1,8 +1,16 @@
-"""The field on a GPU: a batch of tiles goes there once and comes back once, as finished heights.
+"""The field on a GPU: a tile goes there once and comes back once, as finished heights.
 
-The same steps in the same order as :mod:`.field_surface`, on ``(B, H, W)``; only the lattices are summed in another
-form, whose sums are exact. All of it up to the lattices has one shape for a job and is recorded (:mod:`.lanes`).
-Nothing here asks for a number that lies on the device before the batch is done. Imports torch and numpy.
+The same steps in the same order as :mod:`.field_surface`; only the lattices are summed in another form, whose sums are
+exact. All of it up to the lattices has one shape for a job and is recorded (:mod:`.lanes`). Nothing here asks for a
+number that lies on the device before it is done.
+
+Every kernel sees one tile. Libraries choose kernels by the shape of what they get, so with several tiles in one tensor
+the bits of each would hang on their number. As it is, bits follow from the tile, its shape, the number format, the
+model of the GPU and torch with its libraries; not from lanes, tiles per call, or the neighbours of a tile. One thing
+is out of our hands: with next to no free memory cuDNN may take a kernel that needs less. One tile is enough for a GPU:
+in one of 2048 cells at x4 a layer has 550 x 550 x 64 outputs, 2300 pieces of work for the 132 processors of an H200.
+
+Imports torch and numpy.
 """
 
 from __future__ import annotations
@@ -16,30 +24,24 @@ import torch
 import torch.nn.functional as F
 
 from ..progress import Progress
-from . import baseline, lanes, normaliser
+from . import baseline, normaliser
 from . import device_rendering as rendering
 from .calibration import Calibration
 from .card import Card
-from .compute import GPU_LANES, Compute
+from .compute import Compute
 from .device_rendering import Axis
-from .field import HIDDEN, REACH_PX, FieldSettings, correction
+from .field import REACH_PX, FieldSettings, correction
 from .field_surface import CORRECTION_PX, FieldSurface, slope_deg
 from .kernels import Floats, Queries, lapped_taps, point_taps
 from .lanes import Lane, Lanes, Tensors
 from .surface import Answer, Asked, CoarseHeights
-
-SHARE = 0.8
-"""Share of the free memory of a GPU that is counted upon."""
-
-MOST_AT_A_TIME = 1024
-"""Tiles at a time where the memory of the device is not known."""
 
 Axes = tuple[Axis, Axis]
 
 
 @dataclass(frozen=True)
 class How:
-    """What decides which kernels run for a batch; ``placed`` and ``valid`` say whether all of its cells are so."""
+    """What decides which kernels run for a tile; ``placed`` and ``valid`` say whether all of its cells are so."""
 
     point_sampled: bool
     honour: bool
@@ -50,7 +52,7 @@ class How:
 
 @dataclass(frozen=True)
 class Given:
-    """A batch on the device: :class:`.surface.CoarseHeights` as ``(B, H, W)`` and ``(B, H)``, sizes of fine cells."""
+    """A tile on the device: :class:`.surface.CoarseHeights` as ``(1, H, W)`` and ``(1, H)``, sizes of fine cells."""
 
     heights: torch.Tensor
     valid: torch.Tensor
@@ -63,26 +65,11 @@ class Given:
 class FieldOnDevice(FieldSurface):
     """The field for GPUs; single calls (:meth:`encode`, :meth:`decode`) sum their lattices on the CPU, as ever."""
 
-    takes_batches = True
-
     def __init__(self, card: Card, compute: Compute) -> None:
         super().__init__(card, compute)
-        settings, itemsize = self._network.settings, compute.torch_dtype.itemsize
-        codes = (5 * settings.channels + 2 * HIDDEN + settings.order**2) * itemsize
-        self._device_bytes_per_coarse = codes + 20.0 * settings.order**2 + 200.0
         self.bytes_per_coarse, self.bytes_per_fine = 40.0, 16.0
         self._margin_px = self.halo_px - CORRECTION_PX
         self._lanes = Lanes(compute.device)
-
-    def fits(self, asked: Asked) -> int:
-        """By the free memory of the GPU, which the lanes share."""
-        free = lanes.free_bytes(self.compute.device)
-        if free is None:
-            return MOST_AT_A_TIME
-        queries, order = asked.queries, self._network.settings.order
-        fine = queries.rows.size * queries.cols.size * (16.0 * order * queries.col_size + 32.0)
-        need = asked.known.heights.size * self._device_bytes_per_coarse + fine
-        return int(SHARE * free / GPU_LANES / need)
 
     def forget(self) -> None:
         """Drop recorded kernels and what torch keeps."""
@@ -90,25 +77,26 @@ class FieldOnDevice(FieldSurface):
 
     @torch.inference_mode()
     def answer(self, asked: Sequence[Asked], error90: bool, progress: Progress) -> list[Answer]:
-        """Heights, and with ``error90`` the band, of tiles of one shape, sampling and size of the fine cells."""
+        """Heights, and with ``error90`` the band, of each tile; all are on their way before the first is waited for."""
         progress.check()
-        known = asked[0].known
-        placed, valid = (all(getattr(one.known, name).all() for one in asked) for name in ("placed", "valid"))
-        how = How(known.point_sampled, known.honour, placed, valid, error90)
         with self._lanes.taken() as lane:
-            lattices = Lattices(lane, self.compute.device, self._network.settings, self._margin_px)
-            centres = lattices.centres(known)
-
-            def prepare(*given: torch.Tensor) -> Tensors:
-                return self._prepared(Given(*given), how, centres)
-
-            ready = lane.run(how, prepare, _sent(lane, asked), progress)
-            fetched = [
-                [lane.fetched(layer) for layer in self._layers(lattices, tuple(values[i] for values in ready), one)]
-                for i, one in enumerate(asked)
-            ]
+            fetched = [self._begun(lane, one, error90, progress) for one in asked]
             lane.wait()
         return [Answer(*(layer.numpy() for layer in layers)) for layers in fetched]
+
+    def _begun(self, lane: Lane, asked: Asked, error90: bool, progress: Progress) -> list[torch.Tensor]:
+        """The layers of one tile on their way from the device."""
+        known = asked.known
+        how = How(known.point_sampled, known.honour, bool(known.placed.all()), bool(known.valid.all()), error90)
+        lattices = Lattices(lane, self.compute.device, self._network.settings, self._margin_px)
+        centres = lattices.centres(known)
+
+        def prepare(*given: torch.Tensor) -> Tensors:
+            return self._prepared(Given(*given), how, centres)
+
+        ready = lane.run(how, prepare, _sent(lane, asked), progress)
+        layers = self._layers(lattices, tuple(values[0] for values in ready), asked)
+        return [lane.fetched(layer) for layer in layers]
 
     def _prepared(self, given: Given, how: How, centres: Axes) -> Tensors:
         """What lattices are rendered from, on the cells that have codes.
@@ -216,12 +204,9 @@ def _found(series: torch.Tensor, centres: Axes) -> torch.Tensor:
     return F.pad(torch.stack(found), (REACH_PX, REACH_PX, REACH_PX, REACH_PX))
 
 
-def _sent(lane: Lane, asked: Sequence[Asked]) -> Tensors:
-    """The batch on its way to the device, in the order of :class:`Given`."""
-    known = [one.known for one in asked]
-    sizes = [np.array([one.queries.row_size, one.queries.col_size], dtype=np.float32) for one in asked]
-    columns = (
-        [one.heights for one in known], [one.valid for one in known], [one.placed for one in known],
-        [one.cell_width_m for one in known], [one.cell_height_m for one in known], sizes,
-    )  # fmt: skip
-    return tuple(lane.sent(column) for column in columns)
+def _sent(lane: Lane, asked: Asked) -> Tensors:
+    """A tile on its way to the device, in the order of :class:`Given`."""
+    known, queries = asked.known, asked.queries
+    size = np.array([queries.row_size, queries.col_size], dtype=np.float32)
+    arrays = known.heights, known.valid, known.placed, known.cell_width_m, known.cell_height_m, size
+    return tuple(lane.sent(array) for array in arrays)

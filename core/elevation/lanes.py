@@ -1,4 +1,4 @@
-"""Lanes of a device: what one batch of tiles needs for itself while another is under way.
+"""Lanes of a device: what one tile needs for itself while another is under way.
 
 On a GPU a lane is a CUDA stream with its own constants and its own recorded kernels (CUDA graphs: thousands of short
 kernels cost one launch). Copies go through pinned memory, of which torch keeps what it has once made, and wait for
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -33,7 +33,10 @@ MOST_CONSTANTS = 256
 WARM_UPS = 2
 """Plain calls before kernels are recorded, in which libraries choose them and take their workspace."""
 
-SIGNS = ("out of memory", "alloc_failed", "not enough memory", "can't allocate memory")
+REFUSALS = ("unable to find an engine", "unable to find a valid cudnn algorithm")
+"""What is left of it where cuDNN searched for a kernel and found no room for any; a broken cuDNN says the same."""
+
+SIGNS = ("out of memory", "alloc_failed", "not enough memory", "can't allocate memory", *REFUSALS)
 """How CUDA, its libraries and torch's allocator for the CPU say that there was no room."""
 
 _RECORDING = threading.Lock()
@@ -82,6 +85,7 @@ class Lane:
         self._pins = self._records = self._device.type == "cuda"
         self._constants: dict[Hashable, Any] = {}
         self._recordings: dict[tuple[Hashable, Shapes], Recording] = {}
+        self._pool: Any = None
         if self._device.type == "cuda":
             self._stream = torch.cuda.Stream(self._device)
             self._stream.wait_stream(torch.cuda.default_stream(self._device))  # where the weights were copied
@@ -104,11 +108,10 @@ class Lane:
                 self._pins = False
         return torch.empty(shape, dtype=dtype)
 
-    def sent(self, arrays: Sequence[NDArray[Any]]) -> torch.Tensor:
-        """Arrays of one shape as one tensor on the device, ``(B, ...)``."""
-        values = self.room((len(arrays), *arrays[0].shape), torch.from_numpy(np.empty(0, arrays[0].dtype)).dtype)
-        for place, array in zip(values.numpy(), arrays, strict=True):
-            place[...] = array
+    def sent(self, array: NDArray[Any]) -> torch.Tensor:
+        """An array as the only one of a tensor on the device, ``(1, ...)``."""
+        values = self.room((1, *array.shape), torch.from_numpy(np.empty(0, array.dtype)).dtype)
+        values.numpy()[0] = array
         return values.to(self._device, non_blocking=True)
 
     def fetched(self, values: torch.Tensor) -> torch.Tensor:
@@ -121,7 +124,7 @@ class Lane:
             self._stream.synchronize()
 
     def constant(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What ``make`` gave for this key, kept for the next batch."""
+        """What ``make`` gave for this key, kept for the next tile."""
         if key not in self._constants:
             while len(self._constants) >= MOST_CONSTANTS:
                 del self._constants[next(iter(self._constants))]
@@ -132,15 +135,18 @@ class Lane:
     def run(self, key: Hashable, function: Function, inputs: Tensors, progress: Progress) -> Tensors:
         """``function(*inputs)``; recorded on a GPU, where the answers are overwritten by the next call with this key.
 
-        ``function`` must do the same with inputs of the same shape, and wait for nothing on the device.
+        ``function`` must do the same with inputs of the same shape, and wait for nothing on the device. The answers of
+        one key must have been used, on this lane's stream, before the next call with any key.
         """
         if not self._records:
             return function(*inputs)
         shapes = tuple(tuple(values.shape) for values in inputs)
         self._recordings = {at: kept for at, kept in self._recordings.items() if at[1] == shapes}
         if (key, shapes) not in self._recordings:
+            if not self._recordings:
+                self._pool = torch.cuda.graph_pool_handle()  # one that no recording uses any more is not taken again
             try:
-                self._recordings[key, shapes] = Recording(function, inputs, self._stream)
+                self._recordings[key, shapes] = Recording(function, inputs, self._stream, self._pool)
             except RuntimeError as refusal:
                 if out_of_memory(refusal):
                     raise
@@ -158,9 +164,14 @@ class Lane:
 
 
 class Recording:
-    """A function recorded as one CUDA graph, with places of its own for inputs and answers."""
+    """A function recorded as one CUDA graph, with places of its own for inputs and answers.
 
-    def __init__(self, function: Function, inputs: Tensors, stream: torch.cuda.Stream | None) -> None:
+    Everything between them lies in a pool of memory that all recordings of a lane share. So a replay may overwrite what
+    another recording left there, its answers included. That is safe: the lane's stream does one thing after the other,
+    and has copied or rendered the answers of one replay before it begins the next.
+    """
+
+    def __init__(self, function: Function, inputs: Tensors, stream: torch.cuda.Stream | None, pool: Any) -> None:
         self._function = function  # holds the constants whose memory the graph reads
         self._inputs = tuple(values.clone() for values in inputs)
         self._graph = torch.cuda.CUDAGraph()
@@ -168,7 +179,7 @@ class Recording:
             for _ in range(WARM_UPS):
                 function(*self._inputs)
             # Other threads may go on allocating memory meanwhile.
-            with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
+            with torch.cuda.graph(self._graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
                 self._answers = function(*self._inputs)
 
     def __call__(self, *inputs: torch.Tensor) -> Tensors:
@@ -187,19 +198,16 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in text for sign in SIGNS)
 
 
+def refused_by_library(error: BaseException) -> bool:
+    """Whether cuDNN found no kernel for a convolution: there was no room for any, or it is broken."""
+    return any(sign in str(error).lower() for sign in REFUSALS)
+
+
 def release(device: str) -> None:
     """Give memory that torch keeps for later back to the device."""
     if torch.device(device).type == "cuda":
         with _RECORDING:  # nothing may wait for the whole device meanwhile
             torch.cuda.empty_cache()
-
-
-def free_bytes(device: str) -> int | None:
-    """Memory that is free on a GPU, with what torch keeps for later; None on other devices."""
-    if torch.device(device).type != "cuda":
-        return None
-    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return int(torch.cuda.mem_get_info(device)[0]) + kept
 
 
 def _line(error: BaseException) -> str:

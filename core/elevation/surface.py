@@ -89,8 +89,6 @@ class Surface(Protocol):
         Whether :attr:`CoarseHeights.honour` is obeyed; a surface that does not keeps coarse cells only nearly.
     tells_error
         Whether :meth:`error90` may be asked.
-    takes_batches
-        Whether several tiles at a time are faster than one after the other.
 
     """
 
@@ -101,7 +99,6 @@ class Surface(Protocol):
     bytes_per_fine: float
     honours_input: bool
     tells_error: bool
-    takes_batches: bool
 
     def encode(self, known: CoarseHeights) -> Any:
         """Prepare coarse heights for :meth:`decode`; the result belongs to the caller."""
@@ -116,11 +113,7 @@ class Surface(Protocol):
         ...
 
     def answer(self, asked: Sequence[Asked], error90: bool, progress: Progress) -> list[Answer]:
-        """Encode and decode tiles of one shape together; ask through :class:`.batches.Batches`."""
-        ...
-
-    def fits(self, asked: Asked) -> int:
-        """How many such tiles the free memory of the device holds at a time."""
+        """Encode and decode tiles, each by itself; ask through :class:`.batches.Batches`."""
         ...
 
     def forget(self) -> None:
@@ -131,8 +124,6 @@ class Surface(Protocol):
 class OneByOne:
     """For families that compute one tile after the other."""
 
-    takes_batches = False
-
     def answer(self: Surface, asked: Sequence[Asked], error90: bool, progress: Progress) -> list[Answer]:
         """Encode and decode each tile."""
         found = []
@@ -142,10 +133,6 @@ class OneByOne:
             heights = self.decode(latent, one.queries)
             found.append(Answer(heights, self.error90(latent, one.queries) if error90 else None))
         return found
-
-    def fits(self, asked: Asked) -> int:
-        """One."""
-        return 1
 
     def forget(self: Surface) -> None:
         """Give back what torch keeps."""

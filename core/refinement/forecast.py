@@ -41,7 +41,7 @@ class Forecast:
         self._outputs, self._grid, self._progress = outputs, grid, progress
         self._round = at_a_time if len(tiles) >= FEWEST_ROUNDS * at_a_time else 0
         self.tiles = _spread_first(tiles, 2 * self._round)
-        self._cells = self._bytes = 0
+        self._cells, self._bytes = 0, dict[str, int]()
         self._times_s: list[float] = []
 
     def __call__(self, tile: Tile, made: Made) -> None:
@@ -51,16 +51,21 @@ class Forecast:
             return
         self._times_s.append(time.monotonic())
         self._cells += tile.write.rows * tile.write.cols
-        self._bytes += made.stored_bytes
+        for name, size in made.stored_bytes.items():
+            self._bytes[name] = self._bytes.get(name, 0) + size
         if len(self._times_s) == 2 * self._round:
             self._tell()
 
     def _tell(self) -> None:
         pace_s = (self._times_s[-1] - self._times_s[self._round - 1]) / self._round
         seconds = pace_s * (len(self.tiles) - len(self._times_s))
-        size_bytes = self._bytes / self._cells * self._grid.rows * self._grid.cols
-        messages.forecast(seconds, size_bytes, self._progress)
-        self._outputs.refuse_small_disk(size_bytes * (1 - len(self._times_s) / len(self.tiles)))
+        whole = self._grid.rows * self._grid.cols
+        left = sum(tile.write.rows * tile.write.cols for tile in self.tiles) - self._cells
+        sizes = {name: size / self._cells * whole for name, size in self._bytes.items()}
+        messages.forecast(seconds, sum(sizes.values()), self._progress)
+        self._outputs.refuse_small_disk(
+            {name: size * left / whole + self._outputs.room_bytes(name, size) for name, size in sizes.items()}
+        )
 
 
 def _spread_first(tiles: Sequence[Tile], count: int) -> list[Tile]:

@@ -70,8 +70,8 @@ def of_the_journal(outputs: Outputs, plan: Plan, progress: Progress) -> None:
 
 
 def forecast(seconds: float, size_bytes: float, progress: Progress) -> None:
-    """How much time and disk the run will take."""
-    progress.info(f"The run will take about {duration(seconds)}, its files about {_size(size_bytes)}.")
+    """How much time the rest of a run will take, and how much disk the whole."""
+    progress.info(f"The rest of the run will take about {duration(seconds)}; its files will have {_size(size_bytes)}.")
 
 
 def of_filling(counts: Counts, plan: Plan, progress: Progress, *, wanted: bool) -> None:
@@ -88,4 +88,4 @@ def of_filling(counts: Counts, plan: Plan, progress: Progress, *, wanted: bool) 
 
 
 def _size(count: float) -> str:
-    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
+    return f"about {count / 1e6:.0f} MB" if count < 1e9 else f"about {count / 1e9:.1f} GB"

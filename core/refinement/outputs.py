@@ -9,19 +9,20 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
-from .. import journal, provenance, raster
-from ..elevation import card
+from .. import journal, raster
 from ..errors import TerrainError
 from ..jobs.superresolve import CLASSES, Settings
+from ..pipeline.clock import duration
 from ..progress import Progress
 from ..raster import Sink, Source, Writing
 from ..tiling import BLOCK_PX, Plan, Tile
+from .binding import GONE
 from .work import Made, Wanted
 
 WORTH_KEEPING_S = 20.0
@@ -33,9 +34,6 @@ ERROR_TAGS = {
     "for a perfect coarse DEM; add the error of the coarse DEM in quadrature.",
 }
 """What the file of the uncertainty says about itself."""
-
-NOT_IN_THE_DATA = ("memory_mb", "device", "precision", "resume", "scheduler", "layout")
-"""Settings that move no cell, or that are in the plan and the compute."""
 
 
 @dataclass
@@ -62,18 +60,20 @@ class Outputs:
         self, settings: Settings, plan: Plan, writings: Mapping[str, Writing], binding: dict, progress: Progress
     ) -> None:
         self.counts, self._sinks, self._plan = Counts(), dict[str, Sink](), plan
-        self._started_s, self._progress = time.monotonic(), progress
+        self._last_s, self._progress = time.monotonic(), progress
         self._two_passes = any(w.layout == "cog" or raster.layout_options(w) for w in writings.values())
+        self._settings, self._writings = settings, writings
         raster.check_folder(Path(settings.output))
         self.journal = journal.Journal.open(journal.beside(settings.output), binding, resume=settings.resume)
         try:
-            for name, path in settings.outputs.items():
-                known = {index: entry[name] for index, entry in self.journal.entries.items()}
-                self._sinks[name] = Sink(path, plan.target.grid, writings[name], known)
-        except TerrainError:
-            self._leave(keep=bool(self.journal.entries))
+            self._refuse_to_drop(Path(settings.output))
+            self.done = self._opened()
+            if self.journal.entries and not self.done:
+                progress.info("An unfinished run was found, but its files are gone or damaged; this run starts anew.")
+                self._begin_anew()
+        except BaseException:
+            self._leave(keep=bool(self.journal.entries or self.journal.former))
             raise
-        self.done = set.intersection(*(sink.kept for sink in self._sinks.values()))
         self._take_over()
 
     def __enter__(self) -> Outputs:
@@ -93,15 +93,17 @@ class Outputs:
     @property
     def worth_keeping(self) -> bool:
         """Whether enough work is in the files to go on with it later."""
-        spent_s = time.monotonic() - self._started_s
-        return bool(self.done) or (bool(self.journal.entries) and spent_s > WORTH_KEEPING_S)
+        return bool(self.done) or _work_s(self.journal.entries) > WORTH_KEEPING_S
 
     def write(self, tile: Tile, made: Made) -> None:
         """Append one tile to every file and to the journal."""
         entry: dict = {
             name: sink.append(tile.index, tile.write, made.encoded[name]) for name, sink in self._sinks.items()
         }
-        self.journal.add(tile.index, entry | {"filled": made.filled, "without": made.without})
+        now_s = time.monotonic()
+        entry |= {"filled": made.filled, "without": made.without, "seconds": round(now_s - self._last_s, 3)}
+        self._last_s = now_s
+        self.journal.add(tile.index, entry)
         self._count(made.filled, made.without)
         if self.worth_keeping:
             self._keep()
@@ -111,15 +113,24 @@ class Outputs:
         """Share of the run's time that goes into tiles; the rest is for finishing the files."""
         return 0.85 if self._two_passes else 0.97
 
-    def refuse_small_disk(self, size_bytes: float) -> None:
-        """End a run that will not find room for so much more."""
-        folder = self._sinks["output"].path.parent
-        free = shutil.disk_usage(folder).free
-        if free < size_bytes:
-            raise TerrainError(
-                f"The outputs still need about {size_bytes / 2**20:.0f} MB, but only {free / 2**20:.0f} MB are free in "
-                f"{folder}; make room, choose another folder or a smaller extent."
-            )
+    def refuse_small_disk(self, sizes: Mapping[str, float]) -> None:
+        """End a run whose files, by name, will not find room for so many more bytes."""
+        needed: dict[int, float] = {}
+        for name, size_bytes in sizes.items():
+            folder = self._sinks[name].path.parent
+            disk = folder.stat().st_dev
+            needed[disk] = needed.get(disk, 0.0) + size_bytes
+            free = shutil.disk_usage(folder).free
+            if free < needed[disk]:
+                raise TerrainError(
+                    f"The outputs need about {needed[disk] / 2**20:.0f} MB more, but only {free / 2**20:.0f} MB are "
+                    f"free in {folder}; make room, choose another folder or a smaller extent."
+                )
+
+    def room_bytes(self, name: str, size_bytes: float) -> float:
+        """Room that an output of so many bytes needs beside it while it is finished."""
+        cells = self._plan.target.grid.rows * self._plan.target.grid.cols
+        return raster.second_pass_bytes(self._writings[name], size_bytes, cells)
 
     def commit(self, progress: Progress) -> raster.Statistics:
         """Put the files in place once all of them are complete; one that is locked does not keep the others back."""
@@ -136,6 +147,31 @@ class Outputs:
         if refusals:
             raise TerrainError(" ".join(refusals))
         return self._sinks["output"].statistics
+
+    def _refuse_to_drop(self, output: Path) -> None:
+        """Refuse to begin anew over long work that only other settings would go on with; drop any other."""
+        former, differs = self.journal.former, self.journal.differs
+        if former and _work_s(former) > WORTH_KEEPING_S and not set(differs) & GONE:
+            raise TerrainError(
+                f"An unfinished run of {output} has {len(former)} tiles ({duration(_work_s(former))} of work), but "
+                f"differs from this one in its {' and '.join(differs)}; repeat it as it was, choose another name, or "
+                "say RESUME=false to begin anew."
+            )
+        if differs:
+            self.journal.begin()
+
+    def _opened(self) -> set[int]:
+        """Open every file with what the journal knows of it; returns the tiles that are in all of them."""
+        for name, path in self._settings.outputs.items():
+            known = {index: entry[name] for index, entry in self.journal.entries.items() if name in entry}
+            self._sinks[name] = Sink(path, self._plan.target.grid, self._writings[name], known, self._progress)
+        return set.intersection(*(sink.kept for sink in self._sinks.values()))
+
+    def _begin_anew(self) -> None:
+        for sink in self._sinks.values():
+            sink.discard()
+        self.journal.begin()
+        self.done = self._opened()
 
     def _take_over(self) -> None:
         """Count what an earlier run has finished, and keep it whatever comes."""
@@ -193,33 +229,9 @@ def writings_of(
     return {name: all_of_them[name] for name in settings.outputs}
 
 
-def binding_of(settings: Settings, source: Source, model: card.Card, plan: Plan, compute: str) -> dict:
-    """Everything that decides the cells of the files, as plain JSON values by the name that a message uses."""
-    return {
-        "version": provenance.version(),
-        "input": _identity(source),
-        "model": f"{model.name} {model.version} {model.short_hash}",
-        "grid": [repr(asdict(plan.target)), plan.tile_px, list(plan.read_shape)],
-        "device or number format": compute,
-        "settings": of_the_data(settings),
-    }
-
-
-def of_the_data(settings: Settings) -> dict:
-    """The settings that decide what the cells hold."""
-    return {name: value for name, value in asdict(settings).items() if name not in NOT_IN_THE_DATA}
-
-
-def _identity(source: Source) -> list:
-    """Files of the input with size and time of their last change, where they are plain files."""
-    found = []
-    for path in source.files or [source.path]:
-        try:
-            status = Path(path).stat()
-            found.append([path, status.st_size, status.st_mtime_ns])
-        except OSError:
-            found.append([path, None, None])
-    return found
+def _work_s(entries: Mapping[int, dict]) -> float:
+    """Time that went into these tiles."""
+    return sum(entry.get("seconds", 0.0) for entry in entries.values())
 
 
 def _fits_float32(value: float) -> bool:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from .. import provenance
@@ -19,6 +19,7 @@ from ..elevation import card, compute, surface
 from ..elevation.compute import Compute
 from ..errors import TerrainError
 from ..jobs.superresolve import Settings
+from ..pipeline import agreement
 from ..progress import Progress
 from ..raster import Reading, Source, Writing
 from ..tiling import Plan
@@ -43,10 +44,12 @@ class Recipe:
     ----------
     settings, plan, wanted, writings
         Of the job.
-    compute
-        Device and number format, the same for all workers.
-    version, model, input_bytes
-        Of Neural Terrain, hash of the model's weights and size of the input, where the job was started.
+    compute, arithmetic
+        Device and number format, and which arithmetic that is (:func:`.compute.arithmetic`), the same for all workers.
+    version, model, sizes
+        Of Neural Terrain, fingerprint of the model, and bytes of the input by its path, where the job was started.
+    run
+        Never the same twice: workers open the input anew for every run, since it may have been replaced.
 
     """
 
@@ -55,9 +58,11 @@ class Recipe:
     wanted: Wanted
     writings: Mapping[str, Writing]
     compute: Compute
+    arithmetic: str
     version: str
     model: str
-    input_bytes: int
+    sizes: Mapping[str, int]
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @cached_property
     def key(self) -> str:
@@ -79,23 +84,25 @@ class Recipe:
     def unfit(self, facts: Facts) -> str:
         """Why a worker with these facts would compute something else, or nothing; empty where it will do."""
         named = f"The Dask worker {facts['worker']}"
-        if facts["version"] != self.version:
-            return (
-                f"{named} has Neural Terrain {facts['version']}, this computer {self.version}; install the same "
-                "version on all workers."
-            )
+        if other := agreement.other_version(facts, self.version):
+            return other
         if facts["model"] != self.model:
             return (
-                f"{named} lacks the model {self.settings.model or card.DEFAULT_MODEL} or has other weights of it "
+                f"{named} lacks the model {self.settings.model or card.DEFAULT_MODEL} or has another of that name "
                 f"({facts['model']}, here {self.model}); install the same model on all workers."
             )
-        if facts["input_bytes"] != self.input_bytes:
-            seen = "does not see the input" if facts["input_bytes"] < 0 else "sees another file as the input"
-            return f"{named} {seen} {self.settings.input}; put it where all workers find it under one path."
+        if other := agreement.other_files(facts, self.sizes):
+            return other
         if self.compute.dtype not in _formats(facts, self.compute.device):
             return (
                 f"{named} cannot compute in {self.compute.dtype} on {self.compute.device}; choose another PRECISION "
                 "or DEVICE, or leave both at auto."
+            )
+        found = _arithmetic(facts, self.compute)
+        if found != self.arithmetic:
+            return (
+                f"{named} computes {self.compute} with {found}, others with {self.arithmetic}, which would leave steps "
+                "between tiles; use workers of one kind and one version of torch, or PRECISION=float32."
             )
         return ""
 
@@ -103,18 +110,15 @@ class Recipe:
 def facts_here(model: str, source: str) -> dict[str, Any]:
     """What this machine has for a job, as plain values; asked of every worker."""
     try:
-        found = card.find(model).short_hash
+        found = card.find(model).fingerprint
     except TerrainError:
         found = "none"
-    return {"version": provenance.version(), "model": found, "input_bytes": size_of(source), **compute.facts()}
+    return {"version": provenance.version(), "model": found, "sizes": sizes_of(source), **compute.facts()}
 
 
-def size_of(path: str) -> int:
-    """Bytes of a file; -1 where there is none, 0 for what GDAL finds by other means (``/vsicurl/``, databases)."""
-    try:
-        return Path(path).stat().st_size
-    except OSError:
-        return -1 if Path(path).is_absolute() and not path.startswith("/vsi") else 0
+def sizes_of(source: str) -> dict[str, int]:
+    """Bytes of the input by its path."""
+    return {source: agreement.size_of(source)}
 
 
 def settle(settings: Settings, workers: Sequence[Facts], progress: Progress) -> Compute:
@@ -133,6 +137,22 @@ def settle(settings: Settings, workers: Sequence[Facts], progress: Progress) -> 
     return Compute(device, "float32" if lacking else "bfloat16")
 
 
+def arithmetic_of(workers: Sequence[Facts], where: Compute) -> str:
+    """Which arithmetic most workers that can compute there have."""
+    found = [_arithmetic(facts, where) for facts in workers if where.dtype in _formats(facts, where.device)]
+    return max(sorted(found), key=found.count, default="")
+
+
 def _formats(facts: Facts, device: str) -> Sequence[str]:
     formats: Mapping[str, Sequence[str]] = facts.get("formats", {})
-    return formats.get("cuda:0" if device == "cuda" else device, ())
+    return formats.get(_own(device), ())
+
+
+def _arithmetic(facts: Facts, where: Compute) -> str:
+    text: str = facts["arithmetic"][_own(where.device)][where.dtype]
+    return text
+
+
+def _own(device: str) -> str:
+    """What a worker calls its device: the GPU that it was given is its first."""
+    return "cuda:0" if device == "cuda" else device

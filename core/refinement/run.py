@@ -7,6 +7,7 @@ import functools
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import grid as grids
@@ -20,8 +21,9 @@ from ..progress import Progress
 from ..raster import Source, Writing
 from ..tiling import Crew, Plan
 from . import messages, recipe
+from .binding import binding_of, identity, of_the_data
 from .forecast import Forecast
-from .outputs import Outputs, binding_of, of_the_data, writings_of
+from .outputs import Outputs, writings_of
 from .work import Wanted, Work, wanted_of
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ AUTOMATIC_MEMORY_MB = 640
 """Memory for tiles where the user gives none, at most an eighth of the computer's."""
 
 AUTOMATIC_GPU_MEMORY_MB = 3072
-"""The same for a GPU, whose batches wait in this computer's memory before and after."""
+"""The same for a GPU, whose tiles wait in this computer's memory before and after."""
 
 GPU_TILE_PX = 2048
 """Side of the tiles that a GPU is given where memory allows: at x4 the halo then costs it a fifth, else two fifths."""
@@ -48,6 +50,7 @@ class Job:
     source: Source
     model: surface.Surface
     compute: Compute
+    arithmetic: str
     plan: Plan
     wanted: Wanted
     writings: dict[str, Writing]
@@ -60,14 +63,14 @@ class Job:
     def recipe(self) -> recipe.Recipe:
         """The steps of a tile on another."""
         return recipe.Recipe(
-            self.settings, self.plan, self.wanted, self.writings, self.compute, provenance.version(),
-            self.model.card.short_hash, recipe.size_of(self.settings.input),
+            self.settings, self.plan, self.wanted, self.writings, self.compute, self.arithmetic, provenance.version(),
+            self.model.card.fingerprint, recipe.sizes_of(self.settings.input),
         )  # fmt: skip
 
     @property
     def binding(self) -> dict:
         """What an unfinished run must have in common with this one."""
-        return binding_of(self.settings, self.source, self.model.card, self.plan, str(self.compute))
+        return binding_of(self.settings, self.source, self.model.card, self.plan, f"{self.compute}, {self.arithmetic}")
 
 
 def refine(settings: Settings, progress: Progress) -> dict:
@@ -84,7 +87,9 @@ def refine(settings: Settings, progress: Progress) -> dict:
         messages.before(job.work(progress), str(job.compute), progress)
         with Outputs(settings, job.plan, job.writings, job.binding, progress) as outputs:
             messages.of_the_journal(outputs, job.plan, progress)
+            before = identity(source)
             _do(job, outputs, workers, progress.step(0, outputs.share_of_tiles))
+            _refuse_changed(source, before)
             statistics = outputs.commit(progress.step(outputs.share_of_tiles, 1))
     messages.of_filling(outputs.counts, job.plan, progress, wanted=job.wanted.fill)
     if statistics.count == 0:
@@ -156,21 +161,31 @@ def _prepared(settings: Settings, source: Source, workers: Cluster | None, progr
     progress.report(0, "Loading the model")
     found = card.find(settings.model)
     if workers is None:
-        where = here = compute.choose(settings.device, settings.precision)
+        where = compute.choose(settings.device, settings.precision)
+        model = surface.load(found, where)
+        crew = Crew(**asdict(compute.crew(model.compute.device)))
     else:
         where = recipe.settle(settings, workers.facts, progress)
-        here = Compute("cpu", where.dtype)  # the model is loaded here too, to know its halo and memory
-    model = surface.load(found, here)
+        model = surface.load(found, Compute("cpu", where.dtype))  # here too, to know its halo and memory
+        crew = Crew()
+    if model.compute.dtype != where.dtype:  # it computes in one format only, on the CPU
+        where = model.compute
+    arithmetic = compute.arithmetic(where) if workers is None else recipe.arithmetic_of(workers.facts, where)
     _refuse_unknown_error(settings, model)
-    device, gpu = model.compute.device, model.compute.device != "cpu"
-    crew = Crew(**asdict(compute.crew(device, model.takes_batches))) if workers is None else Crew()
-    budget = budget_bytes(settings.memory_mb, AUTOMATIC_GPU_MEMORY_MB if gpu else AUTOMATIC_MEMORY_MB)
-    sides = (GPU_TILE_PX, *tiling.TILE_SIDES_PX) if gpu else tiling.TILE_SIDES_PX
-    plan = tiling.plan(target, model.halo_px, cost_of(settings, model), budget, crew, sides)
+    plan = _planned(settings, target, model, crew)
     wanted = wanted_of(settings, source)
     tags = provenance.tags(found, str(where), of_the_data(settings))
     writings = writings_of(settings, source, wanted, tags, plan)
-    return Job(settings, source, model, where, plan, wanted, writings)
+    return Job(settings, source, model, where, arithmetic, plan, wanted, writings)
+
+
+def _planned(settings: Settings, target: Target, model: surface.Surface, crew: Crew) -> Plan:
+    """The plan for the device of the model."""
+    cost = cost_of(settings, model)
+    if model.compute.device == "cpu":
+        return tiling.plan(target, model.halo_px, cost, budget_bytes(settings.memory_mb), crew)
+    budget = budget_bytes(settings.memory_mb, AUTOMATIC_GPU_MEMORY_MB)
+    return tiling.plan(target, model.halo_px, cost, budget, crew, (GPU_TILE_PX, *tiling.TILE_SIDES_PX))
 
 
 def _do(job: Job, outputs: Outputs, workers: Cluster | None, progress: Progress) -> None:
@@ -190,6 +205,13 @@ def _refuse_own_members(settings: Settings, source: Source) -> None:
     for path in settings.outputs.values():
         if any(same_file(path, member) for member in source.files):
             raise TerrainError(f"The output {path} is read by the input {source.path}; choose another name.")
+
+
+def _refuse_changed(source: Source, before: list[list]) -> None:
+    """Tiles of two inputs do not belong into one result."""
+    for (path, *then), (_, *now) in zip(before, identity(source), strict=True):
+        if then != now and Path(path).exists():
+            raise TerrainError(f"The input {path} was changed during the run, so nothing was written; run it again.")
 
 
 def _refuse_unknown_error(settings: Settings, model: surface.Surface) -> None:

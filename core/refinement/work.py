@@ -72,9 +72,9 @@ class Made:
     without: int
 
     @property
-    def stored_bytes(self) -> int:
-        """Size in the files."""
-        return sum(len(block) for encoded in self.encoded.values() for block in encoded.blocks)
+    def stored_bytes(self) -> dict[str, int]:
+        """Size in each file."""
+        return {name: sum(map(len, encoded.blocks)) for name, encoded in self.encoded.items()}
 
 
 @dataclass(frozen=True)

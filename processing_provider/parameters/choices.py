@@ -128,10 +128,14 @@ def switch(name: str, label: str, help_text: str, default: bool = False) -> Para
 
 
 def _word(call: Call, name: str, allowed: list[str]) -> str:
-    """The word as it was given, for the settings to judge: QGIS would make an unknown one the default in silence."""
+    """The word as it was given, for the settings to judge: QGIS would make an unknown one the default in silence.
+
+    Its number will do too, which is what ``qgis_process help`` asks for.
+    """
     given = call.raw(name)
-    if isinstance(given, int) and 0 <= given < len(allowed):
-        return allowed[given]
+    number = str(given)
+    if number.isdigit() and int(number) < len(allowed):
+        return allowed[int(number)]
     return allowed[0] if given is None else str(given)
 
 

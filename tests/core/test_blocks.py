@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import random
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,9 @@ from rasterio.transform import Affine
 from rasterio.windows import Window as FileWindow
 
 from neural_terrain.core import journal, raster
-from neural_terrain.core.errors import TerrainError
+from neural_terrain.core.errors import Cancelled, TerrainError
 from neural_terrain.core.grid import Grid
+from neural_terrain.core.progress import CallbackProgress, Progress
 from neural_terrain.core.raster import Sink, Writing, blocks
 from neural_terrain.core.tiling import Window
 from neural_terrain.tests import surfaces
@@ -437,3 +440,112 @@ def test_two_runs_do_not_write_the_same_output(made: Path) -> None:
     sink.suspend()
     assert Sink(str(made), store.GRID, store.WRITING, {0: entry}).kept == {0}
     raster.abandon_unfinished()
+
+
+def test_work_of_an_earlier_run_is_safe_while_it_is_checked(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine is ended from outside in the middle of the check, which takes minutes for a large file."""
+    store.write(made, stop=30)
+    before, plain, seen = part_of(made).read_bytes(), blocks.BlockFile.holds, []
+
+    def holds(*given: Any) -> bool:
+        seen.append(1)
+        if len(seen) == 12:
+            raster.abandon_unfinished()
+            assert part_of(made).read_bytes() == before
+        return plain(*given)
+
+    monkeypatch.setattr(blocks.BlockFile, "holds", holds)
+    entries = {index: entry["output"] for index, entry in journal_entries(made).items()}
+    sink = Sink(str(made), store.GRID, store.WRITING, entries)
+    assert sink.kept == set(range(30)) and sink.keep
+    sink.discard()
+    sink = Sink(str(made), store.GRID, store.WRITING, entries)
+    assert not sink.kept and not sink.keep
+    raster.abandon_unfinished()
+    assert not part_of(made).exists()
+
+
+def test_a_cancel_is_noticed_while_an_earlier_run_is_checked(made: Path, unbroken: Path) -> None:
+    store.write(made, stop=70)
+    before, said = part_of(made).read_bytes(), []
+    entries = {index: entry["output"] for index, entry in journal_entries(made).items()}
+    progress = CallbackProgress(said.append, lambda: len(said) > 1)
+    with pytest.raises(Cancelled):
+        Sink(str(made), store.GRID, store.WRITING, entries, progress)
+    assert [event["text"] for event in said] == ["Checking finished tiles"] * 2 and 0 < said[1]["fraction"] < 1
+    assert part_of(made).read_bytes() == before
+    assert store.write(made) == 70
+    equal(made, unbroken)
+
+
+def test_a_disk_without_locks_is_told(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raster.sink, "unlocked", {made.parent})
+    progress = Progress()
+    Sink(str(made), store.GRID, store.WRITING, progress=progress).discard()
+    assert len(progress.warnings) == 1 and "has no locks; let only one run" in progress.warnings[0]
+
+
+@pytest.mark.parametrize("options", [(), ("TILED=NO",)])
+@pytest.mark.parametrize("end", ["commit", "discard"])
+def test_another_run_that_begins_at_the_very_end_loses_nothing(
+    made: Path, monkeypatch: pytest.MonkeyPatch, end: str, options: tuple[str, ...]
+) -> None:
+    """Before every renaming and removing, another run tries to begin; the first time it may, it appends a tile."""
+    writing, others = replace(store.WRITING, options=options), []
+
+    def begin() -> None:
+        with contextlib.suppress(TerrainError):
+            if not others:
+                others.append(Sink(str(made), store.GRID, writing))
+                store.append(others[0], 0, store.windows()[0])
+
+    def before(plain: Any) -> Any:
+        return lambda *given, **named: (begin(), plain(*given, **named))[1]
+
+    sink = Sink(str(made), store.GRID, writing)
+    for index, window in enumerate(store.windows()):
+        store.append(sink, index, window)
+    sink.finish()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", before(os.replace))
+        patch.setattr(Path, "unlink", before(Path.unlink))
+        getattr(sink, end)()
+    begin()
+    if end == "commit":
+        with rasterio.open(made) as file:
+            assert np.array_equal(file.read(1), stored(store.HEIGHTS, store.VALID, -9999))
+    for index, window in list(enumerate(store.windows()))[1:]:
+        store.append(others[0], index, window)
+    others[0].commit()
+    with rasterio.open(made) as file:
+        assert np.array_equal(file.read(1), stored(store.HEIGHTS, store.VALID, -9999))
+    assert os.listdir(made.parent) == ["fine.tif"]
+
+
+def open_here(path: Path) -> bool:
+    """Whether this process has the file open."""
+    numbers = os.listdir("/proc/self/fd")
+    return any(os.path.realpath(f"/proc/self/fd/{number}") == str(path) for number in numbers)
+
+
+@pytest.mark.parametrize("options", [(), ("TILED=NO",)])
+@pytest.mark.parametrize("end", ["commit", "discard", "abandon"])
+def test_windows_neither_renames_nor_removes_open_files(
+    made: Path, monkeypatch: pytest.MonkeyPatch, end: str, options: tuple[str, ...]
+) -> None:
+    def strict(plain: Any) -> Any:
+        def strictly(path: Path, *given: Any, **named: Any) -> Any:
+            if open_here(path):
+                raise PermissionError(13, "used by another process")
+            return plain(path, *given, **named)
+
+        return strictly
+
+    monkeypatch.setattr(raster.sink, "CLOSE_FIRST", True)
+    monkeypatch.setattr(os, "replace", strict(os.replace))
+    monkeypatch.setattr(Path, "unlink", strict(Path.unlink))
+    sink = Sink(str(made), store.GRID, replace(store.WRITING, options=options))
+    for index, window in enumerate(store.windows()):
+        store.append(sink, index, window)
+    raster.abandon_unfinished() if end == "abandon" else getattr(sink, end)()
+    assert os.listdir(made.parent) == (["fine.tif"] if end == "commit" else [])

@@ -50,8 +50,15 @@ def test_a_journal_gives_back_what_was_noted(path: Path) -> None:
 def test_a_journal_of_another_binding_is_begun_anew_and_says_what_differs(path: Path) -> None:
     written(path)
     other = {**BINDING, "input": ["dem.tif", 43], "plan": 1}
-    assert opened(path, other) == ({}, ["input", "plan"])
-    assert opened(path, other) == ({}, [])
+    for _ in range(2):  # a look changes nothing
+        notes = Journal.open(path, other, resume=True)
+        assert (notes.entries, notes.differs, notes.former) == ({}, ["input", "plan"], ENTRIES)
+        notes.close()
+    assert opened(path) == (ENTRIES, [])
+    notes = Journal.open(path, other, resume=True)
+    notes.add(1, {"output": {}})
+    notes.close()
+    assert opened(path, other) == ({1: {"output": {}}}, [])
     assert opened(path, {"version": "0.2"})[1] == ["input", "nodata", "plan"]
 
 
@@ -87,6 +94,9 @@ def test_garbage_ends_what_is_believed(path: Path, garbage: bytes) -> None:
 def test_a_file_that_is_no_journal_is_begun_anew(path: Path, head: bytes) -> None:
     path.write_bytes(head)
     assert opened(path) == ({}, ["format"])
+    notes = Journal.open(path, BINDING, resume=True)
+    notes.begin()
+    notes.close()
     assert json.loads(path.read_bytes().splitlines()[0])["format"] == journal.FORMAT
 
 

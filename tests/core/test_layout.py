@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import resource
 import shutil
 import threading
@@ -10,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 
 from neural_terrain.core.errors import Cancelled
 from neural_terrain.core.progress import CallbackProgress
-from neural_terrain.core.raster import GDAL_ERRORS, Writing
+from neural_terrain.core.raster import GDAL_ERRORS, Writing, blocks
 from neural_terrain.core.raster.layout import files_of, rewrite
 from neural_terrain.core.raster.writing import block_profile
 
@@ -169,3 +171,89 @@ def test_a_full_disk_ends_it_before_and_during_the_work(tmp_path: Path, monkeypa
     with pytest.raises(OSError, match="needs another .* MB"):
         rewrite(part, made, writing, {})
     assert [path.name for path in tmp_path.iterdir()] == ["part.tif"]
+
+
+def copied_within(limit: int, part: Path, made: Path, writing: Writing, options: dict[str, str]) -> None:
+    """Copy where files cannot grow beyond ``limit`` bytes, which stands for a full disk."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, usual[1]))
+    try:
+        rewrite(part, made, writing, options)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+
+
+@pytest.mark.parametrize(
+    ("given", "layout"),
+    [(("OVERVIEWS=NONE",), "cog"), (("BIGTIFF=YES", "OVERVIEWS=NONE"), "cog"), (("COMPRESS=NONE",), "cog"),
+     (("SPARSE_OK=TRUE", "COMPRESS=NONE"), "cog"),
+     (("TILED=NO",), "geotiff"), (("TILED=NO", "BIGTIFF=YES"), "geotiff"), (("BLOCKXSIZE=256",), "geotiff")],
+)  # fmt: skip
+def test_a_copy_that_is_cut_off_while_it_is_closed_is_refused(
+    tmp_path: Path, given: tuple[str, ...], layout: str
+) -> None:
+    writing, made = Writing(options=given, layout=layout), tmp_path / "made.tif"
+    options = {name.lower(): value for name, _, value in (option.partition("=") for option in given)}
+    part = write_part(tmp_path / "part.tif", Writing(), heights_of(1100, 1000))
+    rewrite(part, made, writing, options)
+    size = made.stat().st_size
+    for missing in (1, 7, 300, 20_000):
+        with pytest.raises(GDAL_ERRORS):
+            copied_within(size - missing, part, made, writing, options)
+        assert [path.name for path in tmp_path.iterdir()] == ["part.tif"]
+    copied_within(size, part, made, writing, options)
+    assert all_of(made)["cells"] == all_of(part)["cells"]
+
+
+def holed(made: Path, start: int, length: int) -> None:
+    with made.open("r+b") as file:
+        file.seek(start)
+        file.write(bytes(length))
+
+
+@pytest.mark.parametrize("damage", ["block", "table", "overviews"])
+@pytest.mark.parametrize("compression", ["ZSTD", "NONE"])
+def test_a_hole_in_the_copy_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str, damage: str
+) -> None:
+    """Room was made while GDAL wrote its last blocks: the file has its full size, and zeros where a block was lost."""
+    writing, plain = Writing(compression=compression, layout="cog"), rasterio.shutil.copy
+    part, made = write_part(tmp_path / "part.tif", writing, heights_of(1100, 1000)), tmp_path / "made.tif"
+
+    def copy(*names: object, **options: object) -> None:
+        plain(*names, **options)
+        with made.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            images = list(blocks.images(data))
+        if damage == "block":
+            holed(made, block_starts(made)[-1], 4096)
+        else:
+            counts = images[0 if damage == "table" else 1].counts
+            holed(made, counts.position, counts.stop - counts.position)
+
+    monkeypatch.setattr(rasterio.shutil, "copy", copy)
+    with pytest.raises(GDAL_ERRORS):
+        rewrite(part, made, writing, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["part.tif"]
+
+
+@pytest.mark.parametrize("compression", ["ZSTD", "LERC"])
+def test_a_sparse_copy_may_lack_blocks_without_data_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str
+) -> None:
+    writing = Writing(compression=compression, options=("SPARSE_OK=TRUE",), layout="cog")
+    heights = heights_of(1536, 1536)
+    heights[:600, :600] = -9999
+    part, made, plain = write_part(tmp_path / "part.tif", writing, heights), tmp_path / "made.tif", rasterio.shutil.copy
+    rewrite(part, made, writing, {"sparse_ok": "TRUE"})
+    assert [int((counts == 0).sum()) for _, counts in blocks.places(made)] == [1, 0, 0]
+
+    def copy(*names: object, **options: object) -> None:
+        plain(*names, **options)
+        with made.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            found = blocks.tables(data)
+        for table in (found.offsets, found.counts):
+            holed(made, table.position + 4 * np.dtype(table.kind).itemsize, np.dtype(table.kind).itemsize)
+
+    monkeypatch.setattr(rasterio.shutil, "copy", copy)
+    with pytest.raises(OSError, match="other cells"):
+        rewrite(part, made, writing, {"sparse_ok": "TRUE"})

@@ -29,8 +29,29 @@ def test_a_file_system_without_locks_is_no_obstacle(tmp_path: Path, monkeypatch:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(lock, "unlocked", set())
     with lock.open_locked(tmp_path / "a", tmp_path / "a") as file:
         assert file.write(b"x") == 1
+    assert lock.unlocked == {tmp_path}
+
+
+def test_a_disk_that_numbers_its_files_at_random_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some network file systems never give the same number twice, so that the name seems to be another file's."""
+    asked: list[int] = []
+
+    def never(*_: object) -> bool:
+        asked.append(1)
+        if len(asked) > 1000:
+            raise RuntimeError("asked for ever")
+        return False
+
+    monkeypatch.setattr(os.path, "samestat", never)
+    with lock.open_locked(tmp_path / "a", tmp_path / "a") as file:
+        assert file.write(b"x") == 1
+        with pytest.raises(TerrainError, match="another run"):
+            lock.open_locked(tmp_path / "a", tmp_path / "a")
 
 
 @pytest.mark.parametrize("how", ["removed", "renamed", "replaced"])

@@ -199,6 +199,33 @@ def test_a_mosaic_of_neighbours_is_one_raster_and_its_gaps_are_voids(tmp_path: P
     assert valid[:, :20].all() and not valid[:, 20:30].any() and valid[:, 30:].all()
 
 
+def test_files_of_a_vrt_of_vrts_are_those_of_all_of_them(tmp_path: Path) -> None:
+    leaf = dems.write(tmp_path / "leaf.tif", HEIGHTS[:, :20].astype(np.float32))
+    other = dems.write(tmp_path / "other.tif", HEIGHTS[:, :20].astype(np.float32))
+    inner = _mosaic(tmp_path / "inner.vrt", [(leaf, 0), (other, 20)], 40)
+    middle = _mosaic(tmp_path / "middle", [(inner, 0), (leaf, 20)], 40)  # known by its content, not by its name
+    (tmp_path / "broken.vrt").write_text("<VRTDataset")
+    outer = _mosaic(tmp_path / "outer.vrt", [(middle, 0), (inner, 20), (str(tmp_path / "broken.vrt"), 40)], 60)
+    with Source(outer) as source:
+        names = [Path(path).name for path in source.files]
+    assert names[0] == "outer.vrt"
+    assert sorted(names) == ["broken.vrt", "inner.vrt", "leaf.tif", "middle", "other.tif", "outer.vrt"]
+    with Source(str(_mosaic(tmp_path / "self.vrt", [(str(tmp_path / "self.vrt"), 0)], 40))) as source:
+        assert [Path(path).name for path in source.files] == ["self.vrt"]
+
+
+def test_statistics_and_overviews_hold_no_heights(tmp_path: Path) -> None:
+    path = dems.write(tmp_path / "dem.tif", HEIGHTS.astype(np.float32))
+    with rasterio.Env(TIFF_USE_OVR=True), rasterio.open(path, "r+") as file:
+        file.build_overviews([2])
+    (tmp_path / "dem.tif.aux.xml").write_text("<PAMDataset/>")
+    with Source(path) as source:
+        assert {Path(f).name for f in source.files} == {"dem.tif", "dem.tif.ovr", "dem.tif.aux.xml"}
+        assert source.data_files == [path]
+    with Source(f"{path}.ovr") as source:
+        assert source.data_files == [f"{path}.ovr"]
+
+
 def test_a_lost_member_of_a_mosaic_is_an_error_not_a_void(tmp_path: Path) -> None:
     vrt = _mosaic(tmp_path / "a.vrt", [(str(tmp_path / "none.tif"), 0)], 40)
     with pytest.raises(TerrainError, match=r"a\.vrt"):
@@ -396,6 +423,18 @@ def test_what_belonged_to_the_old_file_goes_with_it(tmp_path: Path) -> None:
     (tmp_path / "b.tif.ovr").write_bytes(b"of another")
     written(str(path))
     assert sorted(os.listdir(tmp_path)) == ["a.tif", "b.tif.ovr"]
+
+
+@pytest.mark.parametrize("options", [(), ("TILED=NO",)])
+def test_an_old_side_car_that_cannot_be_removed_is_named(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """A folder of that name stands for a file that another program holds."""
+    path = tmp_path / "a.tif"
+    (tmp_path / "a.tif.ovr").mkdir()
+    (tmp_path / "a.tif.msk").write_bytes(b"old")
+    with pytest.raises(TerrainError, match=r"a\.tif is complete, but \S*a\.tif\.ovr of the file before it cannot"):
+        written(str(path), options=options)
+    assert np.array_equal(dems.read(path), HEIGHTS)
+    assert sorted(os.listdir(tmp_path)) == ["a.tif", "a.tif.ovr"]
 
 
 def test_a_kill_in_mid_run_leaves_the_old_file_and_the_next_run_tidies_up(tmp_path: Path) -> None:

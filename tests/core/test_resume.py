@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 
-from neural_terrain.core import refinement
+from neural_terrain.core import journal, raster, refinement
 from neural_terrain.core.errors import Cancelled, TerrainError
 from neural_terrain.core.jobs.superresolve import Settings
 from neural_terrain.core.raster import Source
-from neural_terrain.core.refinement import outputs
+from neural_terrain.core.refinement import forecast, outputs
 from neural_terrain.tests import surfaces
 from neural_terrain.tests.core import dems
 
@@ -86,20 +90,116 @@ def test_a_continued_run_has_the_data_of_an_unbroken_one(source: str, tmp_path: 
     assert {k: found[k] for k in told} == {k: known[k] for k in told}
 
 
-@pytest.mark.usefixtures("keep_everything")
-def test_what_would_change_the_data_begins_anew_and_is_named(source: str, tmp_path: Path) -> None:
+OTHERS = [
+    ({"scale": 15}, "grid and tiles .MEMORY."),
+    ({"voids": "fill"}, "VOIDS"),
+    ({"compression": "DEFLATE"}, "COMPRESSION"),
+    ({"model": "field-small"}, "model and tiles .MEMORY. and device or number format"),
+]
+
+
+@pytest.mark.parametrize(("other", "name"), OTHERS)
+def test_short_work_that_differs_is_dropped_and_what_differs_is_named(
+    source: str, tmp_path: Path, other: dict, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "fine.tif"
-    for other, name in (
-        ({"scale": 15}, "grid and settings"),
-        ({"voids": "fill"}, "settings"),
-        ({"compression": "DEFLATE"}, "settings"),
-        ({"memory_mb": 65}, ""),  # the same tiles
-    ):
+    with monkeypatch.context() as patch:
+        patch.setattr(outputs, "WORTH_KEEPING_S", -1.0)
         broken_off(asked(source, out))
-        heard = dems.Heard()
-        found = refinement.refine(asked(source, out, **other), heard)
-        assert (found["tiles_kept"] == 0) == bool(name)
-        assert not name or any(f"differs from this one in its {name};" in text for text in heard.texts("info"))
+    heard = dems.Heard()
+    assert refinement.refine(asked(source, out, **other), heard)["tiles_kept"] == 0
+    assert any(re.search(f"differs from this one in its {name};", text) for text in heard.texts("info"))
+
+
+@pytest.mark.usefixtures("keep_everything")
+@pytest.mark.parametrize(("other", "name"), OTHERS[:2])
+def test_long_work_is_not_dropped_for_a_slip_in_the_settings(
+    source: str, tmp_path: Path, other: dict, name: str
+) -> None:
+    out = tmp_path / "fine.tif"
+    broken_off(asked(source, out))
+    with pytest.raises(
+        TerrainError, match=f"unfinished run .* differs from this one in its {name}; repeat it as it was"
+    ):
+        refinement.refine(asked(source, out, **other), dems.Heard())
+    assert refinement.refine(asked(source, out, memory_mb=65), dems.Heard())["tiles_kept"] > 3  # moves no cell
+
+
+@pytest.mark.usefixtures("keep_everything")
+def test_a_look_at_the_input_costs_nothing(source: str, tmp_path: Path) -> None:
+    """QGIS writes statistics beside a file, and into a VRT."""
+    mosaic = str(tmp_path / "mosaic.vrt")
+    rasterio.shutil.copy(source, mosaic, driver="VRT")
+    settings = asked(mosaic, tmp_path / "fine.tif")
+    broken_off(settings)
+    Path(f"{source}.aux.xml").write_text("<PAMDataset></PAMDataset>")
+    noted = '<Metadata><MDI key="STATISTICS_MAXIMUM">1</MDI></Metadata></VRTRasterBand>'
+    Path(mosaic).write_text(Path(mosaic).read_text().replace("</VRTRasterBand>", noted))
+    assert refinement.refine(settings, dems.Heard())["tiles_kept"] > 3
+
+
+@pytest.mark.usefixtures("keep_everything")
+def test_a_changed_file_behind_a_mosaic_or_in_an_archive_begins_anew(source: str, tmp_path: Path) -> None:
+    mosaic, outer, archive = (str(tmp_path / name) for name in ("mosaic.vrt", "outer.vrt", "dem.zip"))
+    rasterio.shutil.copy(source, mosaic, driver="VRT")
+    rasterio.shutil.copy(mosaic, outer, driver="VRT")
+    zipped(source, archive)
+    runs = [asked(outer, tmp_path / "v.tif"), asked(f"/vsizip/{archive}/dem.tif", tmp_path / "z.tif", difference="")]
+    for settings in runs:
+        broken_off(settings)
+    assert refinement.refine(runs[1], dems.Heard())["tiles_kept"] > 3
+    broken_off(runs[1])
+    dems.write(Path(source), surfaces.fractal((100, 110), 6).astype(np.float32), nodata=-9999)
+    zipped(source, archive)
+    for settings in runs:
+        assert refinement.refine(settings, dems.Heard())["tiles_kept"] == 0
+
+
+def zipped(source: str, archive: str) -> None:
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(source, "dem.tif")
+
+
+def test_an_input_that_changes_during_the_run_makes_no_result(source: str, tmp_path: Path) -> None:
+    class Changing(dems.Heard):
+        def emit(self, event: dict) -> None:
+            super().emit(event)
+            if event["type"] == "progress" and event["text"].startswith("Tile 9 "):
+                dems.write(Path(source), surfaces.fractal((100, 110), 6).astype(np.float32), nodata=-9999)
+
+    with pytest.raises(TerrainError, match="was changed during the run"):
+        refinement.refine(asked(source, tmp_path / "fine.tif"), Changing())
+    assert not (tmp_path / "fine.tif").exists() and not unfinished(tmp_path)
+
+
+@pytest.mark.usefixtures("keep_everything")
+def test_a_run_that_is_ended_while_it_looks_at_finished_tiles_keeps_them(source: str, tmp_path: Path) -> None:
+    settings = asked(source, tmp_path / "fine.tif")
+    broken_off(settings)
+
+    class Ended(dems.Heard):
+        def emit(self, event: dict) -> None:
+            super().emit(event)
+            if event["type"] == "progress" and "finished tiles" in event["text"]:
+                raster.abandon_unfinished()
+                journal.abandon_unfinished()
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        refinement.refine(settings, Ended())
+    assert refinement.refine(settings, dems.Heard())["tiles_kept"] > 3
+
+
+@pytest.mark.usefixtures("keep_everything")
+def test_only_what_is_left_must_find_room(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, asked_for = asked(source, tmp_path / "fine.tif"), []
+    monkeypatch.setattr(forecast, "FEWEST_ROUNDS", 2)
+    monkeypatch.setattr(outputs.Outputs, "refuse_small_disk", lambda _, sizes: asked_for.append(sizes))
+    broken_off(settings, stop_at=10)
+    refinement.refine(settings, dems.Heard())
+    assert len(asked_for) == 2 and asked_for[1]["output"] < 0.7 * asked_for[0]["output"]
+    broken_off(replace(settings, layout="cog", resume=False), stop_at=10)
+    assert asked_for[2]["output"] > 2 * asked_for[0]["output"]  # the second pass needs room too
 
 
 @pytest.mark.usefixtures("keep_everything")

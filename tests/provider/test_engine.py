@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from neural_terrain.core import lock
 from neural_terrain.core.errors import Cancelled, TerrainError
 from neural_terrain.processing_provider import engine
 
@@ -167,7 +168,7 @@ def test_cancel_ends_the_engine_within_two_seconds_and_removes_its_files(fake, t
         import signal
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         output = json.loads(input())["settings"]["output"]
-        part = os.path.join(os.path.dirname(output), f".fine.tif.{{os.getpid()}}.part.tif")
+        part = os.path.join(os.path.dirname(output), ".fine.tif.part.tif")
         open(part, "w").close()
         print(json.dumps({{"type": "info", "text": str(os.getpid())}}))
         while {obedient} and input() != "cancel":
@@ -192,6 +193,57 @@ def test_cancel_ends_the_engine_within_two_seconds_and_removes_its_files(fake, t
     assert gone_within(int(events[0]["text"]), 0.3)
     assert [event["text"] for event in events[1:]] == (["3 of 8 tiles are kept."] if obedient else [])
     assert not list(tmp_path.glob(".fine*"))
+
+
+UNFINISHED = ["part.tif", "part.tif.aux.xml", "part.tif.ovr.tmp", "layout.tif", "layout.tif.ovr.tmp", "layout.tfw"]
+
+
+@pytest.mark.parametrize(
+    ("journals", "locked", "left"),
+    [
+        ([], [], []),
+        ([".fine.tif.journal"], [], ["fine", "beside", "last"]),
+        ([".beside.tif.journal"], [], ["beside"]),
+        ([], ["beside"], ["beside"]),
+    ],
+)
+def test_a_killed_engine_leaves_only_what_a_later_run_can_use(fake, tmp_path, journals, locked, left):
+    """Of a job without a journal nothing is left but what another engine is writing."""
+    folder = tmp_path / "my [results]"
+    folder.mkdir()
+    parts = {name: {f".{name}.tif.{end}" for end in UNFINISHED} for name in ("fine", "beside", "last")}
+    others = {"fine.tif", ".fine.tif2.part.tif", ".finer.tif.part.tif", *journals}
+    for name in [*others, *(part for names in parts.values() for part in names)]:
+        (folder / name).write_bytes(b"x")
+    interpreter = fake("os.kill(os.getpid(), 9)")
+    settings = {"input": "/", "crs": "x" * 5000, "scale": 4.0}
+    settings.update(output=str(folder / "fine.tif"), difference=str(folder / "beside.tif"))
+    settings.update(provenance=str(folder / "last.tif"), uncertainty=str(tmp_path / "none" / "a.tif"))
+    files = [lock.open_locked(folder / f".{name}.tif.part.tif", folder) for name in locked]
+    with pytest.raises(TerrainError, match="killed"):
+        engine.run_job("name", settings, interpreter=interpreter)
+    assert set(os.listdir(folder)) == others.union(*(parts[name] for name in left))
+    for file in files:
+        file.close()
+
+
+def test_a_cancel_does_not_wait_for_an_engine_that_cannot_be_killed(fake, tmp_path, monkeypatch):
+    """A process that hangs in a dead network disk gets its signals when the disk comes back."""
+    hung: list[engine._Child] = []
+    monkeypatch.setattr(engine._Child, "_signal", lambda self, number: hung.append(self))
+    interpreter = fake(f"""
+        part = open({str(tmp_path / ".fine.tif.part.tif")!r}, "w")
+        __import__("fcntl").flock(part, 2)
+        print(json.dumps({{"type": "info", "text": str(os.getpid())}}))
+        time.sleep(10)
+    """)
+    events: list[dict] = []
+    with pytest.raises(Cancelled):
+        engine.run_job("name", {"output": str(tmp_path / "fine.tif")}, events.append, lambda: bool(events), interpreter)
+    number = int(events[0]["text"])
+    assert is_alive(number) and (tmp_path / ".fine.tif.part.tif").exists()
+    os.kill(number, signal.SIGKILL)
+    assert hung[0].wait(5) == -signal.SIGKILL
 
 
 def test_the_real_engine_ends_when_its_parent_is_killed(tmp_path, write_dem):

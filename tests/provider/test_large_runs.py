@@ -160,7 +160,7 @@ def test_workers_of_a_scheduler_make_the_same_heights(qgis_process, scheduler, d
     here, there = tmp_path / "here.tif", tmp_path / "there.tif"
     results(qgis_process("--json", "run", ID, "--", *arguments(dem, here, "SCALE=16")))
     run = qgis_process("run", ID, "--", *arguments(dem, there, "SCALE=16", f"SCHEDULER={scheduler}"))
-    assert run.returncode == 0 and "1 Dask workers with 1 threads" in run.stdout + run.stderr, run.stderr
+    assert run.returncode == 0 and "Dask workers: 1, threads: 1" in run.stdout + run.stderr, run.stderr
     np.testing.assert_array_equal(cells(there), cells(here))
 
 

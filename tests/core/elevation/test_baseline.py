@@ -8,9 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neural_terrain.core.elevation import baseline, kernels
+from neural_terrain.core.elevation import baseline, card, kernels, surface
+from neural_terrain.core.elevation.compute import Compute
 from neural_terrain.core.elevation.degradation import area_weights
 from neural_terrain.core.elevation.kernels import lattice
+from neural_terrain.core.elevation.surface import CoarseHeights
 from neural_terrain.tests import surfaces
 
 
@@ -105,3 +107,12 @@ def test_unaverage_is_the_inverse_of_average() -> None:
 def test_unaverage_keeps_constants(height: float) -> None:
     values = torch.full((20, 20), height, dtype=torch.float64)
     assert (baseline.unaverage(values) - values).abs().max() <= 1e-12 * abs(height)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_model_says_what_it_computes_in(dtype: str) -> None:
+    """Whatever was chosen for the job: its log, its tags and its journal name what was done."""
+    model = surface.load(card.find("baseline"), Compute("cpu", dtype))
+    latent = model.encode(CoarseHeights(np.ones((60, 60)), np.ones((60, 60), bool), np.ones(60), np.ones(60)))
+    assert str(model.compute) == "cpu (float64)"
+    assert latent.heights.dtype == model.compute.torch_dtype

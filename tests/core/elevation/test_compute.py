@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,14 +13,12 @@ from neural_terrain.core.errors import TerrainError
 AMPERE, TURING = (8, 6), (7, 5)
 
 
-def gpus(monkeypatch: pytest.MonkeyPatch, *capabilities: tuple[int, int], memory_gib: int = 24) -> None:
+def gpus(monkeypatch: pytest.MonkeyPatch, *capabilities: tuple[int, int]) -> None:
     """Let torch find GPUs of these generations."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(capabilities))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: len(capabilities))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda number: capabilities[number])
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: f"Board {number}")
-    memory = SimpleNamespace(total_memory=memory_gib * 2**30)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: memory)
     monkeypatch.setattr(compute, "works", lambda number: True)
 
 
@@ -79,18 +76,38 @@ def test_facts_say_which_devices_can_do_what(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(compute, "cpu_has_bf16", lambda: False)
     gpus(monkeypatch, TURING, AMPERE)
     facts = compute.facts()
-    assert facts["formats"] == {"cpu": ["float32"], "cuda:0": ["float32"], "cuda:1": ["float32", "bfloat16"]}
+    assert facts["formats"] == {"cpu": ["float32", "float64"], "cuda:0": ["float32"], "cuda:1": ["float32", "bfloat16"]}
+    assert {device: list(texts) for device, texts in facts["arithmetic"].items()} == facts["formats"]
+    assert facts["arithmetic"]["cuda:1"]["bfloat16"] == compute.arithmetic(compute.Compute("cuda:1", "bfloat16"))
     assert facts["torch"] == torch.__version__ and facts["cores"] == compute.cores()
     assert json.loads(json.dumps(facts)) == facts
     assert not compute.able("cuda:2", "float32") and not compute.able("cpu", "float16")
 
 
-def test_a_cpu_has_a_lane_for_every_core_and_a_gpu_has_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arithmetic_is_what_decides_the_last_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "__version__", "2.9.1")
+    gpus(monkeypatch, AMPERE, AMPERE)
+    found = {}
+    for capability, amx in (("AVX2", False), ("AVX512", False), ("AVX512", True)):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda capability=capability: capability)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda amx=amx: amx)
+        found[capability, amx] = compute.arithmetic(compute.Compute("cpu", "bfloat16"))
+        for dtype in ("float32", "float64"):
+            assert compute.arithmetic(compute.Compute("cpu", dtype)) == "torch 2.9.1"
+    assert len(set(found.values())) == 3 and found["AVX512", True] == "torch 2.9.1, AVX512, AMX"
+    for dtype in ("float32", "bfloat16"):
+        assert compute.arithmetic(compute.Compute("cuda:1", dtype)) == "torch 2.9.1, Board 1"
+
+
+def test_a_compute_says_what_it_is() -> None:
+    for dtype in ("float32", "bfloat16", "float64"):
+        where = compute.Compute("cpu", dtype)
+        assert where.torch_dtype == getattr(torch, dtype) and str(where) == f"cpu ({dtype})"
+
+
+def test_a_cpu_has_a_lane_for_every_core_and_a_gpu_has_two(monkeypatch: pytest.MonkeyPatch) -> None:
     assert compute.crew("cpu") == compute.Crew(lanes=compute.cores(), batch=1, encoders=0)
-    for memory_gib, batch in ((1, 1), (4, 2), (8, 5), (24, 8), (140, 8)):
-        gpus(monkeypatch, AMPERE, memory_gib=memory_gib)
-        assert compute.crew("cuda:0") == compute.Crew(lanes=2, batch=batch, encoders=compute.cores())
-        assert compute.crew("cuda:0", batches=False).batch == 1
+    assert compute.crew("cuda:0") == compute.Crew(lanes=2, batch=1, encoders=compute.cores())
 
 
 def test_threads_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:

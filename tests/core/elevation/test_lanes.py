@@ -22,6 +22,7 @@ class Graph:
 
     def __init__(self) -> None:
         Graph.made.append(self)
+        self.pool: object = None
         self.again: Callable[[], object] = lambda: None
         self.replays = 0
 
@@ -30,16 +31,23 @@ class Graph:
         self.again()
 
 
+@contextlib.contextmanager
+def recording(graph: Graph, pool: object, **_: object) -> Iterator[None]:
+    graph.pool = pool
+    yield
+
+
 @pytest.fixture
 def gpu_lane(monkeypatch: pytest.MonkeyPatch) -> Lane:
     """A lane on the CPU that records as one on a GPU does."""
     Graph.made.clear()
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
-    monkeypatch.setattr(torch.cuda, "graph", lambda graph, **_: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", object)
+    monkeypatch.setattr(torch.cuda, "graph", recording)
     record = lanes.Recording.__init__
 
-    def recorded(self: Any, function: Callable[..., Any], inputs: lanes.Tensors, stream: None) -> None:
-        record(self, function, inputs, stream)
+    def recorded(self: Any, function: Callable[..., Any], inputs: lanes.Tensors, *rest: object) -> None:
+        record(self, function, inputs, *rest)
         self._graph.again = lambda: [a.copy_(b) for a, b in zip(self._answers, function(*self._inputs), strict=True)]
 
     monkeypatch.setattr(lanes.Recording, "__init__", recorded)
@@ -60,10 +68,10 @@ def test_a_lane_on_a_cpu_computes_plainly() -> None:
     assert torch.equal(answers[0], values * 2) and torch.equal(lane.fetched(answers[1]), values + 1)
 
 
-def test_arrays_become_one_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [np.arange(6.0).reshape(2, 3)[:, ::-1], np.broadcast_to(np.float64(4), (2, 3))]
-    assert torch.equal(Lane("cpu").sent(rows), torch.from_numpy(np.stack(rows)))
-    assert Lane("cpu").sent([np.array([True, False])]).dtype == torch.bool
+def test_any_array_is_sent() -> None:
+    for array in (np.arange(6.0).reshape(2, 3)[:, ::-1], np.broadcast_to(np.float64(4), (2, 3))):
+        assert torch.equal(Lane("cpu").sent(array), torch.from_numpy(array[None].copy()))
+    assert Lane("cpu").sent(np.array([True, False])).dtype == torch.bool
 
 
 def test_as_many_lanes_are_made_as_are_taken_at_a_time() -> None:
@@ -91,6 +99,17 @@ def test_each_key_has_a_recording_and_another_shape_drops_the_old(gpu_lane: Lane
     assert len(Graph.made) == 5 and len(gpu_lane._recordings) == 1
 
 
+def test_recordings_of_a_lane_share_their_memory(gpu_lane: Lane) -> None:
+    """A handle that no recording uses any more must not be taken again: torch may have dropped its memory."""
+    for shape, key in (((8,), "a"), ((8,), "b"), ((4,), "a"), ((4,), "b")):
+        gpu_lane.run(key, doubled, (torch.ones(shape),), Progress())
+    gpu_lane.forget()
+    gpu_lane.run("b", doubled, (torch.ones(4),), Progress())
+    pools = [graph.pool for graph in Graph.made]
+    assert pools[0] is pools[1] and pools[2] is pools[3] and len({id(pool) for pool in pools}) == 3
+    assert None not in pools
+
+
 def test_what_cannot_be_recorded_is_computed_plainly_and_said_once(
     gpu_lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,11 +128,19 @@ def test_what_cannot_be_recorded_is_computed_plainly_and_said_once(
     assert said[0].endswith("(CUDA error: operation not permitted when stream is capturing).")
 
 
-def test_no_room_while_recording_is_not_hidden(gpu_lane: Lane) -> None:
+@pytest.mark.parametrize(
+    "failure",
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
+        RuntimeError("Unable to find a valid cuDNN algorithm to run convolution"),
+    ],
+)
+def test_no_room_while_recording_is_not_hidden(gpu_lane: Lane, failure: Exception) -> None:
     def greedy(values: torch.Tensor) -> lanes.Tensors:
-        raise torch.OutOfMemoryError("CUDA out of memory.")
+        raise failure
 
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(type(failure)):
         gpu_lane.run("key", greedy, (torch.ones(2),), Progress())
     assert gpu_lane._records
 
@@ -153,11 +180,3 @@ def test_pinned_memory_is_a_wish(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "empty", empty)
     assert lane.room((2, 3), torch.float64).shape == lane.room((2, 3), torch.float64).shape == (2, 3)
     assert asked == [True, False, False]
-
-
-def test_memory_of_a_gpu_counts_what_torch_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert lanes.free_bytes("cpu") is None
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (5_000, 9_000))
-    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 3_000)
-    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 1_000)
-    assert lanes.free_bytes("cuda:0") == 7_000
