@@ -5,6 +5,7 @@
 #   make check                        format, lint, types, security scan
 #   make bench DATA=folder            accuracy and speed on the test areas (ARGS='...' for its options)
 #   make bench-accuracy DATA=folder   every accuracy table: thesis' and honest protocol, simulated sensor (ARGS='--quick')
+#   make bench-speed                  speed and memory of the models beside GDAL (ARGS='--mpx 1 16 400 --keep')
 #   make zip                          the plugin as build/neural_terrain.zip, checked by the repository's rules
 #   make engine                       the engine's Python environment (TORCH_INDEX=... for another PyTorch index)
 #   make -s qgis ARGS='run neuralterrain:superresolve -- INPUT=... SCALE=4 OUTPUT=...'
@@ -15,7 +16,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := test
-.PHONY: demo test check bench bench-accuracy zip engine qgis qgis-run clean system folders ready
+.PHONY: demo test check bench bench-accuracy bench-speed zip engine qgis qgis-run clean system folders ready
 
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 QGIS_PYTHON ?= /usr/bin/python3
@@ -85,6 +86,9 @@ bench: build/stamps/engine
 bench-accuracy: build/stamps/test-packages
 	@test -n "$(DATA)$(findstring --curves,$(ARGS))" || { echo "No data folder was given; say: make bench-accuracy DATA=folder." >&2; exit 2; }
 	@$(CLEAN) DATA="$(abspath $(DATA))" $(ENGINE_PYTHON) tests/benchmarks/accuracy.py $(ARGS)
+
+bench-speed: build/stamps/engine
+	@$(CLEAN) $(ENGINE_PYTHON) tests/benchmarks/speed.py $(ARGS)
 
 # Two runs, because two interpreters: the library's tests in the engine, the plugin's in QGIS's Python.
 test: ready build/stamps/test-packages

@@ -1,7 +1,7 @@
 """The engine process: find its interpreter, start it, send one job, relay what it says, end it.
 
-This is the only file that starts processes. It imports the standard library and ``core.errors`` only (QGIS's settings
-are read inside one function), so that the Makefile can use it without QGIS.
+This is the only file that starts processes. It imports the standard library, ``core.errors`` and ``core.lock`` only
+(QGIS's settings are read inside one function), so that the Makefile can use it without QGIS.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import Cancelled, TerrainError
+from ..core.lock import open_locked, unlocked
 from . import stamps
 from .exits import explain_exit
 
@@ -44,6 +45,9 @@ HOW_TO_GET = (
 PROBE_LIMIT_S = 180.0
 ASK_S, TERMINATE_S = 1.2, 0.3
 POLL_S = 0.05
+LAST_WORDS_S = 0.5
+"""How long a cancelled job is listened to; one that hangs in a dead disk does not even end when it is killed."""
+
 TAIL_LINES = 12
 
 _WINDOWS = sys.platform == "win32"
@@ -534,10 +538,13 @@ class _Run:
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._last: dict = {}
         self._outputs: list[Path] = []
+        self._main: Path | None = None
         self._child = _Child(command, None, with_stdin=True, merged=False)
 
     def result_of(self, job: str, settings: dict) -> dict:
         self._outputs = [Path(value) for value in settings.values() if isinstance(value, str) and value]
+        main = settings.get("output")
+        self._main = Path(main) if isinstance(main, str) and main else None  # its journal is for all outputs
         try:
             self._child.send(json.dumps({"job": job, "settings": settings}) + "\n")
             for is_stderr, line in self._child.lines(lambda: _raise_if(self._cancelled)):
@@ -565,10 +572,12 @@ class _Run:
 
     def _hear_the_end(self) -> None:
         """Hand on what a cancelled job still said: that its finished tiles are kept, for instance."""
-        for is_stderr, line in self._child.lines(lambda: None):
-            event = None if is_stderr else _event(line)
-            if event is not None and event["type"] in ("info", "warning"):
-                self._on_event(event)
+        until_s = time.monotonic() + LAST_WORDS_S
+        with contextlib.suppress(Cancelled):
+            for is_stderr, line in self._child.lines(lambda: _raise_if(lambda: time.monotonic() > until_s)):
+                event = None if is_stderr else _event(line)
+                if event is not None and event["type"] in ("info", "warning"):
+                    self._on_event(event)
 
     def _outcome(self) -> dict:
         kind = self._last.get("type")
@@ -590,12 +599,34 @@ class _Run:
         return message or f"The engine met an unexpected {self._last.get('kind')}; please report it with the log."
 
     def _remove_unfinished(self) -> None:
-        """Remove what a killed engine could not: files named ``.NAME.PID.part...`` beside its outputs."""
-        for output in self._outputs:
-            pattern = f".{glob.escape(output.stem)}*.{self._child.pid}.part*"
-            with contextlib.suppress(OSError, ValueError):
-                for path in list(output.parent.glob(pattern)):
-                    path.unlink()
+        """Remove what a killed engine could not, unless a journal says that a later run can go on with it."""
+        if self._main is None or not _has_journal(self._main):
+            for output in self._outputs:
+                _remove_parts(output)
+
+
+def _has_journal(output: Path) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        return output.with_name(f".{output.name}.journal").exists()
+    return False
+
+
+def _remove_parts(output: Path) -> None:
+    """Remove the unfinished files of an output; another engine that is at work on them has locked the first."""
+    if _has_journal(output):
+        return
+    with contextlib.suppress(OSError, ValueError, TerrainError):
+        part = output.with_name(f".{output.name}.part.tif")
+        if not part.exists():
+            return
+        with open_locked(part, output) as file:
+            if part.parent in unlocked:
+                return
+            if _WINDOWS:
+                file.close()
+            name = glob.escape(f".{output.name}")
+            for path in [*output.parent.glob(f"{name}.layout.t*"), *output.parent.glob(f"{name}.part.tif.*"), part]:
+                path.unlink()
 
 
 def _event(line: str) -> dict | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .door import CACHE_MB, GDAL_ERRORS, environment
 from .encoding import Encoded, encode, encode_classes
+from .layout import second_pass_bytes
 from .sink import Sink, abandon_unfinished, check_folder
 from .source import Bools, Floats, Reading, Source, mirror, read_all, read_grid
 from .statistics import Statistics
@@ -17,4 +18,5 @@ __all__ = [
     "CACHE_MB", "DEFAULT_NODATA", "GDAL_ERRORS", "ROUNDING", "Bools", "Encoded", "Floats", "Reading", "Sink", "Source",
     "Statistics", "Writing", "abandon_unfinished", "block_side", "check_folder", "encode", "encode_classes",
     "environment", "layout_options", "mirror", "read_all", "read_grid",
+    "second_pass_bytes",
 ]  # fmt: skip

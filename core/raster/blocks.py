@@ -11,7 +11,7 @@ from __future__ import annotations
 import mmap
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +23,8 @@ from ..lock import open_locked
 Numbers = NDArray[np.uint64]
 Bytes = bytes | memoryview | mmap.mmap
 
-OFFSETS, COUNTS = 324, 325
-"""TIFF tags that say where a file's blocks lie and how long they are."""
+OFFSETS, COUNTS = (324, 273), (325, 279)
+"""TIFF tags that say where a file's blocks lie and how long they are: of tiles and of strips."""
 
 KINDS = {3: "u2", 4: "u4", 16: "u8"}
 """Types of the numbers in these tables: SHORT, LONG and LONG8."""
@@ -68,19 +68,48 @@ class Tables:
 
 
 def tables(data: Bytes) -> Tables:
-    """Find the tables of a tiled TIFF in its bytes."""
+    """Find the tables of the first image of a TIFF in its bytes."""
+    return next(images(data))
+
+
+def images(data: Bytes) -> Iterator[Tables]:
+    """Find the tables of every image of a TIFF, overviews included; KeyError or struct.error where it is cut off."""
     order = {b"II": "<", b"MM": ">"}[bytes(data[:2])]
     big = struct.unpack(order + "H", data[2:4])[0] == 43
     # Kind of positions, size of an entry, kind of the number of entries, where the position of the directory stands.
     word, size, counter, first = ("Q", 20, "Q", 8) if big else ("I", 12, "H", 4)
-    start = _number(data, order + word, first)
-    entries = start + struct.calcsize(counter)
-    found = {}
-    for at in range(entries, entries + size * _number(data, order + counter, start), size):
-        tag, kind, count = struct.unpack(order + "HH" + word, data[at : at + 4 + struct.calcsize(word)])
-        if tag in (OFFSETS, COUNTS):
-            found[tag] = _table(data, at + 4 + struct.calcsize(word), count, order + KINDS[kind], order + word)
-    return Tables(found[OFFSETS], found[COUNTS], big)
+    start, seen = _number(data, order + word, first), set[int]()
+    while start and start not in seen:
+        seen.add(start)
+        entries = start + struct.calcsize(counter)
+        end = entries + size * _number(data, order + counter, start)
+        found = {}
+        for at in range(entries, end, size):
+            tag, kind, count = struct.unpack(order + "HH" + word, data[at : at + 4 + struct.calcsize(word)])
+            if tag in (*OFFSETS, *COUNTS):
+                place = _table(data, at + 4 + struct.calcsize(word), count, order + KINDS[kind], order + word)
+                found["offsets" if tag in OFFSETS else "counts"] = place
+        yield Tables(found["offsets"], found["counts"], big)
+        start = _number(data, order + word, end)
+
+
+def places(path: Path) -> list[tuple[Numbers, Numbers]]:
+    """Offsets and lengths of the blocks of every image of a TIFF; a block that is missing has length 0.
+
+    Raises OSError where a directory, a table or a block lies beyond the end of the file.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            found, size = list(images(data)), len(data)
+            read = [(image.offsets.read(data), image.counts.read(data)) for image in found]
+        stops = [max(image.offsets.stop, image.counts.stop) for image in found]
+        stops += [int((offsets + counts).max()) for offsets, counts in read]
+        whole = max(stops) <= size
+    except (struct.error, KeyError, ValueError) as error:
+        raise OSError("the file on the disk is cut off") from error
+    if not whole:
+        raise OSError("the file on the disk is cut off")
+    return read
 
 
 def _table(data: Bytes, value: int, count: int, kind: str, word: str) -> Table:
@@ -150,14 +179,11 @@ class BlockFile:
 
     def is_on_disk(self) -> bool:
         """Whether the finished file as others read it has its blocks where they were appended."""
-        with self.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            try:
-                found = tables(data)
-                offsets, counts = found.offsets.read(data), found.counts.read(data)
-            except (struct.error, KeyError, ValueError):  # cut off by a full disk, say
-                return False
-            whole = int((offsets + counts).max()) <= len(data)
-        return whole and np.array_equal(offsets, self.offsets) and np.array_equal(counts, self.counts)
+        try:
+            offsets, counts = places(self.path)[0]
+        except OSError:  # cut off by a full disk, say
+            return False
+        return np.array_equal(offsets, self.offsets) and np.array_equal(counts, self.counts)
 
     def close(self) -> None:
         """Close the file, which ends the lock."""

@@ -12,12 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rasterio.shutil
+from rasterio.windows import Window as FileWindow
 
 from ..progress import Progress
 from ..tiling import BLOCK_PX
+from .blocks import Numbers, places
 from .door import environment, open_raster
-from .writing import FOR_BLOCKS, Writing, block_profile, options_of
+from .writing import FOR_BLOCKS, Writing, block_profile, is_sparse, layout_options, options_of
 
 COG_OPTIONS = (
     "compress", "level", "predictor", "max_z_error", "max_z_error_overview", "nbits", "bigtiff", "num_threads",
@@ -37,6 +40,15 @@ SWATH_BYTES = 128 << 20
 """What GDAL copies at a time. Strips come from whole rows of blocks, which must fit, or each is read many times."""
 
 POLL_S = 0.1
+
+COMPARED = 64
+"""Blocks at the end of the file, and as many across it, whose cells are compared with those of the finished file."""
+
+LARGEST_PX = 1024
+"""Side of what is compared of a block."""
+
+EXACT = ("NONE", "PACKBITS", "LZW", "DEFLATE", "ZSTD", "LZMA")
+"""Compressions that give the same cells again."""
 
 
 def rewrite(
@@ -61,12 +73,12 @@ def rewrite(
     Raises
     ------
     OSError, RasterioError
-        There is too little room or GDAL fails; nothing of ``made`` is left.
+        There is too little room, GDAL fails, or the copy is not whole; nothing of ``made`` is left.
     Cancelled
         The user has ended the job; nothing of ``made`` is left.
 
     """
-    growth = _growth_bytes(part, writing)
+    growth, progress = _growth_bytes(part, writing), progress or Progress()
     _refuse_full_disk(made, growth)
     driver, chosen = (_cog if writing.layout == "cog" else _geotiff)(writing, options)
     _remove(made)
@@ -75,13 +87,60 @@ def rewrite(
     try:
         while copying.is_alive():
             copying.join(POLL_S)
-            (progress or Progress()).report(min(_bytes_of(made) / growth, 0.99), "Writing the final layout")
+            progress.report(min(_bytes_of(made) / growth, 0.99), "Writing the final layout")
+        if copying.error is not None:
+            raise copying.error
+        _check(part, made, writing, progress)
     except BaseException:
         copying.give_up()
         raise
-    if copying.error is not None:
-        copying.give_up()
-        raise copying.error
+
+
+def _check(part: Path, made: Path, writing: Writing, progress: Progress) -> None:
+    """See that the copy is whole; GDAL says nothing of what it cannot write while it closes a file.
+
+    On a full disk the end is missing, so the tables of all images tell. Where room was made in the meantime there are
+    holes too, in what GDAL had kept back to the end; the cells of the last blocks and of some others are compared, and
+    those of all blocks that a sparse file has left out. To compare all cells would cost a quarter of the copy.
+    """
+    images = places(made)
+    if not is_sparse(writing) and any((counts == 0).any() for _, counts in images):
+        raise OSError("blocks are missing from the final layout")
+    with open_raster(part) as wanted, open_raster(made) as found:
+        if any(getattr(wanted, name) != getattr(found, name) for name in ("height", "width", "dtypes")):
+            raise OSError("the final layout is another raster than the finished file")
+        exact = str(_kept(writing).get("compress", "NONE")).upper() in EXACT
+        for number, is_missing in _picked(*images[0]):
+            progress.check()
+            before, after = (file.read(1, window=_window_of(found, number)) for file in (wanted, found))
+            if (exact or is_missing) and not np.array_equal(before, after, equal_nan=before.dtype.kind == "f"):
+                raise OSError("the final layout has other cells than the finished file")
+
+
+def _picked(offsets: Numbers, counts: Numbers) -> list[tuple[int, bool]]:
+    """Numbers of the blocks that are compared, and whether they are missing."""
+    missing = counts == 0
+    last = np.argsort(offsets)[-COMPARED:]
+    spread = np.linspace(0, counts.size - 1, COMPARED).astype(int)
+    return [(int(n), bool(missing[n])) for n in np.unique([*last, *spread, *np.flatnonzero(missing)])]
+
+
+def _window_of(file: Any, number: int) -> FileWindow:
+    """The block with this number, or the part of it that fits into memory if it is a very large one."""
+    rows, cols = file.block_shapes[0]
+    row, col = divmod(number, -(-file.width // cols))
+    height, width = min(rows, file.height - row * rows), min(cols, file.width - col * cols)
+    return FileWindow(col * cols, row * rows, min(width, LARGEST_PX), min(height, LARGEST_PX))
+
+
+def second_pass_bytes(writing: Writing, size_bytes: float, cells: int) -> float:
+    """About what a second pass writes over a file of so many bytes and cells; 0 where none is needed.
+
+    GDAL keeps overviews aside, uncompressed, until they are complete.
+    """
+    if writing.layout == "cog":
+        return WITH_OVERVIEWS * size_bytes + cells * (1 if writing.classes else 4) / 3
+    return size_bytes if layout_options(writing) else 0.0
 
 
 def files_of(made: Path) -> tuple[Path, ...]:
@@ -136,12 +195,9 @@ def _kept(writing: Writing) -> dict[str, Any]:
 
 
 def _growth_bytes(part: Path, writing: Writing) -> float:
-    """About what is written in all; GDAL keeps the overviews aside, uncompressed, until they are complete."""
-    size = part.stat().st_size
-    if writing.layout != "cog":
-        return size
+    """About what is written in all."""
     with open_raster(part) as file:
-        return WITH_OVERVIEWS * size + file.height * file.width * (1 if writing.classes else 4) / 3
+        return second_pass_bytes(writing, part.stat().st_size, file.height * file.width)
 
 
 def _refuse_full_disk(made: Path, growth: float) -> None:

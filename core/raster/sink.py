@@ -20,6 +20,7 @@ from rasterio.io import MemoryFile
 
 from ..errors import TerrainError
 from ..grid import Grid
+from ..lock import unlocked
 from ..progress import Progress
 from ..tiling import Window
 from . import layout
@@ -34,6 +35,15 @@ NOTHING: Mapping[int, dict] = MappingProxyType({})
 
 ENTRY = frozenset(("at", "offset", "sizes", "crc", "frame", "statistics"))
 """What a tile's entry of a journal says."""
+
+CLOSE_FIRST = os.name == "nt"
+"""Whether an open file can be neither renamed nor removed. Elsewhere files are closed last: that ends the lock."""
+
+REPORT_EVERY = 64
+"""Tiles of an earlier run that are checked between two words on it."""
+
+LONGEST_NAME = 255 - len("..layout.tif.aux.xml")
+"""Bytes of an output's name, so that those of the files beside it fit into 255."""
 
 _unfinished: set[Sink] = set()
 
@@ -54,12 +64,22 @@ class Sink:
         Numbers of the tiles of an earlier run that are in the file: those of its ``entries`` whose bytes are as they
         were written.
     keep
-        Whether the temporary file outlives a run that is ended from outside (:func:`abandon_unfinished`).
+        Whether the temporary file outlives a run that is ended from outside (:func:`abandon_unfinished`); so it does at
+        first where an earlier run has finished tiles.
+
+    Raises :class:`Cancelled` where ``progress`` says so while those are checked; they stay for a later run.
 
     """
 
-    def __init__(self, path: str, grid: Grid, writing: Writing, entries: Mapping[int, dict] = NOTHING) -> None:
-        self.path, self.grid, self.writing, self.keep = Path(path), grid, writing, False
+    def __init__(
+        self,
+        path: str,
+        grid: Grid,
+        writing: Writing,
+        entries: Mapping[int, dict] = NOTHING,
+        progress: Progress | None = None,
+    ) -> None:
+        self.path, self.grid, self.writing, self.keep = Path(path), grid, writing, bool(entries)
         self._part = self.path.with_name(f".{self.path.name}.part.tif")
         self._made = self.path.with_name(f".{self.path.name}.layout.tif")
         self._complete: Path | None = None
@@ -70,7 +90,8 @@ class Sink:
         frame = self._make_frame()
         self._frame_crc = zlib.crc32(frame)
         self.kept: set[int] = set()
-        self._file = self._open(frame, entries)
+        self._file = self._open(frame)
+        self._begin(entries, progress or Progress())
 
     @property
     def statistics(self) -> Statistics:
@@ -135,18 +156,22 @@ class Sink:
         self._complete = complete
 
     def commit(self) -> None:
-        """Finish the file and put it in the place of the old one, whose side-car files go too."""
+        """Finish the file and put it in the place of the old one, whose side-car files go too.
+
+        Raises :class:`TerrainError` where the old file cannot be replaced, or a side-car of it cannot be removed.
+        """
         self.finish()
-        self._file.close()
         complete = self._complete or self._part
-        try:
-            os.replace(complete, self.path)
-        except PermissionError as error:
-            raise TerrainError(self._keep_beside(complete)) from error
-        for suffix in (".aux.xml", ".ovr", ".msk"):
-            _remove(self.path.with_name(self.path.name + suffix))
-        self._bring_side_cars(complete)
-        self.discard()
+        self._remove_parts((self._part, complete, *_beside(complete)))
+        if CLOSE_FIRST:
+            self._file.close()
+        refusal = self._put_in_place(complete)
+        _unfinished.discard(self)
+        if complete != self._part:  # else that name may be another run's by now
+            _remove(self._part)
+        self._file.close()
+        if refusal:
+            raise TerrainError(refusal)
 
     def suspend(self) -> None:
         """Close the file and leave it for a later run; nothing happens once it is committed or discarded."""
@@ -156,14 +181,36 @@ class Sink:
     def discard(self) -> None:
         """Drop the unfinished file; whatever stood under the output's name is untouched."""
         if self in _unfinished:
-            self._file.close()
             self.remove_parts()
+            self._file.close()
             _unfinished.discard(self)
 
     def remove_parts(self) -> None:
-        """Remove the temporary files, open or not."""
-        for path in (*layout.files_of(self._part), *layout.files_of(self._made), self._made.with_suffix(".tfw")):
-            _remove(path)
+        """Remove the temporary files, open or not; nothing can be appended after that."""
+        if CLOSE_FIRST:
+            self._file.close()
+        self._remove_parts()
+
+    def _remove_parts(self, spared: tuple[Path, ...] = ()) -> None:
+        """Remove the temporary files but those ``spared``; the one with the lock goes last."""
+        for path in (*layout.files_of(self._made), self._made.with_suffix(".tfw"), *layout.files_of(self._part)[::-1]):
+            if path not in spared:
+                _remove(path)
+
+    def _put_in_place(self, complete: Path) -> str:
+        """Rename the complete file; returns what the user has to hear, if anything."""
+        try:
+            os.replace(complete, self.path)
+        except PermissionError:
+            return self._keep_beside(complete)
+        stale = [path for path in self._old_side_cars() if not _remove(path)]
+        for brought, target in zip(_beside(complete), _beside(self.path), strict=True):
+            if brought.exists() and not _rename(brought, target):
+                stale.append(target)
+        return _still_there(self.path, stale) if stale else ""
+
+    def _old_side_cars(self) -> list[Path]:
+        return [self.path.with_name(self.path.name + suffix) for suffix in (".aux.xml", ".ovr", ".msk")]
 
     def _make_frame(self) -> bytes:
         """The empty file with all tags, as GDAL makes it; options that GDAL refuses are refused here."""
@@ -178,20 +225,34 @@ class Sink:
                 f"The output {self.path} cannot be made ({reason(error)}); check folder and options."
             ) from error
 
-    def _open(self, frame: bytes, entries: Mapping[int, dict]) -> BlockFile:
+    def _open(self, frame: bytes) -> BlockFile:
         try:
-            file = BlockFile(self._part, frame, self.path)
+            return BlockFile(self._part, frame, self.path)
         except OSError as error:
             raise TerrainError(self._write_failed(error)) from error
+
+    def _begin(self, entries: Mapping[int, dict], progress: Progress) -> None:
+        """Take over what holds of an earlier run and make the file ready for more."""
+        if self._part.parent in unlocked:
+            progress.warn(f"The disk of {self._part.parent} has no locks; let only one run at a time write an output.")
+        _unfinished.add(self)
         try:
-            _unfinished.add(self)
-            self.kept = {index for index, entry in _by_place(entries) if self._hold(file, index, entry)}
-            file.begin()
-        except OSError as error:
-            file.close()
-            _unfinished.discard(self)
-            raise TerrainError(self._write_failed(error)) from error
-        return file
+            self._take_over(_by_place(entries), progress)
+            self._file.begin()
+        except BaseException as error:
+            self.suspend()
+            if isinstance(error, OSError):
+                raise TerrainError(self._write_failed(error)) from error
+            raise
+
+    def _take_over(self, entries: list[tuple[int, dict]], progress: Progress) -> None:
+        for number, (index, entry) in enumerate(entries):
+            progress.check()
+            if number % REPORT_EVERY == 0:
+                progress.report(number / len(entries), "Checking finished tiles")
+            if self._hold(self._file, index, entry):
+                self.kept.add(index)
+        self.keep = bool(self.kept)
 
     def _hold(self, file: BlockFile, index: int, entry: dict) -> bool:
         """Take over a tile of an earlier run if its bytes are as they were written, into a file with the same frame."""
@@ -234,19 +295,9 @@ class Sink:
             "make room or choose another folder. Nothing was replaced."
         )
 
-    def _bring_side_cars(self, complete: Path) -> None:
-        """What GDAL keeps beside the file with some options: tags (PROFILE) and a world file (TFW)."""
-        for beside, target in (
-            (complete.with_name(f"{complete.name}.aux.xml"), self.path.with_name(f"{self.path.name}.aux.xml")),
-            (complete.with_suffix(".tfw"), self.path.with_suffix(".tfw")),
-        ):
-            if beside.exists():
-                os.replace(beside, target)
-
     def _keep_beside(self, complete: Path) -> str:
         beside = self.path.with_name(f"{self.path.stem}.new{self.path.suffix}")
         os.replace(complete, beside)
-        self.discard()
         return (
             f"The file {self.path} is in use and cannot be replaced; the finished result is {beside}. "
             "Remove the layer from the project and rename the file."
@@ -291,6 +342,8 @@ def check_folder(path: Path) -> None:
         raise TerrainError(f"The folder {path.parent} does not exist; make it or choose another for {path.name}.")
     if path.is_dir():
         raise TerrainError(f"The output {path} is a folder; give the name of a .tif file.")
+    if len(os.fsencode(path.name)) > LONGEST_NAME:
+        raise TerrainError(f"The name {path.name} is longer than {LONGEST_NAME} bytes; choose a shorter one.")
 
 
 def _check_room(path: Path, grid: Grid, part: Path) -> None:
@@ -308,6 +361,30 @@ def _flush_to_disk(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _remove(path: Path) -> None:
+def _beside(path: Path) -> tuple[Path, Path]:
+    """What GDAL keeps beside a file with some options: tags (PROFILE) and a world file (TFW)."""
+    return path.with_name(f"{path.name}.aux.xml"), path.with_suffix(".tfw")
+
+
+def _still_there(path: Path, stale: list[Path]) -> str:
+    names = ", ".join(str(old) for old in dict.fromkeys(stale))
+    return (
+        f"The result {path} is complete, but {names} of the file before it cannot be removed and would be shown with "
+        "it; close what uses it and remove it."
+    )
+
+
+def _rename(path: Path, target: Path) -> bool:
+    """Whether a file has the new name now."""
     with contextlib.suppress(OSError):
-        path.unlink()
+        os.replace(path, target)
+        return True
+    return False
+
+
+def _remove(path: Path) -> bool:
+    """Whether there is no such file any more."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+        return True
+    return False

@@ -29,6 +29,13 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
+MOST_LEVELS = 8
+"""How deep VRTs that stand in VRTs are looked into."""
+
+WITHOUT_DATA = (".aux.xml", ".ovr", ".msk.ovr")
+"""Files beside a raster that hold no cells of it."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """How the stored numbers of a band become heights.
@@ -91,8 +98,18 @@ class Source:
 
     @property
     def files(self) -> list[str]:
-        """Every file that GDAL reads for this raster, members of a VRT included."""
-        return [str(path) for path in self._file.files]
+        """Every file that GDAL reads for this raster, each once; members of a VRT and of VRTs in it included."""
+        found = dict.fromkeys(str(path) for path in self._file.files)
+        level = list(found)[1:]
+        for _ in range(MOST_LEVELS):
+            level = [path for member in level for path in _members(member) if path not in found]
+            found.update(dict.fromkeys(level))
+        return list(found)
+
+    @property
+    def data_files(self) -> list[str]:
+        """Those of :attr:`files` that hold heights or masks: no statistics, no overviews."""
+        return [path for path in self.files if path == self.path or not path.lower().endswith(WITHOUT_DATA)]
 
     @property
     def is_point(self) -> bool:
@@ -236,6 +253,26 @@ def mirror(start: int, stop: int, count: int) -> NDArray[np.int64]:
 def _placement(file: Any) -> Affine:
     """Geotransform of a file; cells of one unit downward from the origin where it has none, as QGIS draws it."""
     return Affine(1, 0, 0, 0, -1, 0) if file.transform.is_identity else file.transform
+
+
+def _members(path: str) -> list[str]:
+    """What GDAL lists for a file if that is a VRT; nothing for other files and for those that cannot be opened."""
+    if not _is_vrt(path):
+        return []
+    try:
+        with open_raster(path) as file:
+            return [str(member) for member in file.files]
+    except RasterioError:
+        return []
+
+
+def _is_vrt(path: str) -> bool:
+    """Whether a file is a VRT: by its first bytes, since opening thousands of members takes long."""
+    try:
+        with open(path, "rb") as file:
+            return b"<VRTDataset" in file.read(1024)
+    except OSError:  # inside an archive, say
+        return path.lower().endswith(".vrt")
 
 
 def _around(indices: NDArray[np.int64], margin: int, count: int) -> tuple[int, int]:

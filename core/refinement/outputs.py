@@ -164,7 +164,9 @@ class Outputs:
         """Open every file with what the journal knows of it; returns the tiles that are in all of them."""
         for name, path in self._settings.outputs.items():
             known = {index: entry[name] for index, entry in self.journal.entries.items() if name in entry}
-            self._sinks[name] = Sink(path, self._plan.target.grid, self._writings[name], known, self._progress)
+            self._sinks[name] = Sink(
+                path, self._plan.target.grid, self._writings[name], known, self._progress.step(0, 0.01)
+            )
         return set.intersection(*(sink.kept for sink in self._sinks.values()))
 
     def _begin_anew(self) -> None:

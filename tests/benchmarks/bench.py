@@ -68,7 +68,7 @@ def main() -> None:
         raise SystemExit("The weights of a model were replaced during the run; the figures are of no one model.")
     if not asked.no_speed:
         print()
-        speed.report(asked.models, asked.device)
+        speed.report(speed.Asked(tuple(asked.models), asked.device, (4,), (4.2, 16.8), float32=()))
 
 
 def arguments() -> argparse.Namespace:

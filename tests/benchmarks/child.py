@@ -7,50 +7,42 @@ import sys
 import time
 
 import machine
-import rasterio
-import torch  # noqa: F401  part of the loaded runtime
-from rasterio.enums import Resampling
-from rasterio.warp import reproject
+import rasterio  # noqa: F401  part of the loaded runtime, like the next two
+import torch  # noqa: F401
 
-from neural_terrain.core import refinement
-from neural_terrain.core.jobs.superresolve import Settings
+from neural_terrain.core import refinement  # noqa: F401
+from neural_terrain.core.jobs import settings as job_settings
+from neural_terrain.core.jobs import superresolve
 from neural_terrain.core.progress import Progress
 
 
-def superresolve(settings: dict) -> dict:
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
-    return refinement.refine(Settings(**values), Progress())
+class Watch(Progress):
+    """Notes when the job has said all that it says before its first tile."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun_s: float | None = None
+        self.last_s = time.perf_counter()
 
-def gdalwarp(settings: dict) -> dict:
-    """``gdalwarp -r cubic`` onto the grid of ``scale``, into the same kind of file."""
-    scale = settings["scale"]
-    with rasterio.Env(GDAL_CACHEMAX=64), rasterio.open(settings["input"]) as source:
-        profile = {
-            "driver": "GTiff", "dtype": "float32", "count": 1, "nodata": -9999.0, "crs": source.crs,
-            "height": int(source.height * scale), "width": int(source.width * scale),
-            "transform": source.transform * source.transform.scale(1 / scale),
-            "tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "ZSTD", "zstd_level": 1, "predictor": 3,
-            "num_threads": "ALL_CPUS",
-        }  # fmt: skip
-        with rasterio.open(settings["output"], "w", **profile) as target:
-            reproject(
-                rasterio.band(source, 1), rasterio.band(target, 1), resampling=Resampling.cubic,
-                num_threads=machine.cores(), warp_mem_limit=64,
-            )  # fmt: skip
-    return {"rows": profile["height"], "columns": profile["width"], "device": "cpu", "tiles": 0}
+    def emit(self, event: dict) -> None:
+        if event["type"] == "progress" and event["text"].startswith("Tile "):
+            self.begun_s = self.begun_s or self.last_s
+        self.last_s = time.perf_counter()
 
 
 def main() -> None:
     request = json.load(sys.stdin)
-    job = {"superresolve": superresolve, "gdalwarp": gdalwarp}[request["job"]]
+    settings = job_settings.from_json(superresolve.Settings, request["settings"])
     runtime_mb = machine.resident_mb()
     machine.forget_peak()
     started_s = time.perf_counter()
-    result = job(request["settings"])
+    watch = Watch()
+    result = superresolve.run(settings, watch)
     spent_s = time.perf_counter() - started_s
     peak_mb = machine.resident_mb("VmHWM")
-    print(json.dumps({"job_s": spent_s, "runtime_mb": runtime_mb, "peak_mb": peak_mb, "result": result}))
+    begun_s = (watch.begun_s or started_s) - started_s
+    told = {"job_s": spent_s, "begun_s": begun_s, "runtime_mb": runtime_mb, "peak_mb": peak_mb, "result": result}
+    print(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -94,6 +94,8 @@ class Run:
     ----------
     start_s, job_s
         Time to load the interpreter and its packages, and then from opening the input to the finished file.
+    begun_s
+        Share of ``job_s`` before the first tile was begun.
     runtime_mb, peak_mb
         Resident memory when all packages are loaded, and at most during the job.
     result
@@ -103,6 +105,7 @@ class Run:
 
     start_s: float
     job_s: float
+    begun_s: float
     runtime_mb: float
     peak_mb: float
     result: dict
@@ -113,15 +116,15 @@ class Run:
         return self.peak_mb - self.runtime_mb
 
 
-def run_in_child(job: str, settings: dict) -> Run:
-    """Do ``superresolve`` or ``gdalwarp`` in a fresh process and measure it there."""
+def run_in_child(settings: dict) -> Run:
+    """Do *Super-resolve DEM* in a fresh process and measure it there."""
     started_s = time.perf_counter()
     child = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("child.py"))],
-        input=json.dumps({"job": job, "settings": settings}), capture_output=True, text=True, check=False,
+        input=json.dumps({"settings": settings}), capture_output=True, text=True, check=False,
     )  # fmt: skip
     if child.returncode:
-        raise SystemExit(f"The job {job} {settings} failed:\n{child.stderr}")
+        raise SystemExit(f"The job {settings} failed:\n{child.stderr}")
     values = json.loads(child.stdout.splitlines()[-1])
     return Run(start_s=time.perf_counter() - started_s - values["job_s"], **values)
 

@@ -10,8 +10,8 @@ import argparse
 import tempfile
 from pathlib import Path
 
+import ground
 import machine
-import speed
 
 SIDE_PX = 20_000
 SCALE = 8
@@ -32,7 +32,7 @@ def main() -> None:
     print(f"{'memory MB':>11}{'runtime MB':>12}{'RMSE m':>9}")
     peaks = []
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
-        known = speed.ground(asked.side, SCALE, Path(folder))
+        known = ground.mirrored(asked.side, SCALE, Path(folder))
         for model in asked.models:
             rows = asked.side if model == "baseline" else min(asked.part, asked.side)
             peaks.append(measure(model, rows, known, asked.device))
@@ -49,18 +49,18 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(model: str, rows: int, known: speed.Ground, device: str) -> float:
+def measure(model: str, rows: int, known: ground.Ground, device: str) -> float:
     """Super-resolve the upper ``rows``, print the line, return the peak in MB."""
     west, _, east, north = known.grid.bounds
     output = str(Path(known.path).with_name("fine.tif"))
     settings = {"input": known.path, "output": output, "scale": SCALE, "model": model, "device": device}
     if rows < known.grid.rows:
         settings["extent"] = (west, north - rows * known.grid.dy, east, north)
-    run = machine.run_in_child("superresolve", settings)
+    run = machine.run_in_child(settings)
     size = f"{run.result['columns']} x {run.result['rows']}"
     pace = run.result["columns"] * run.result["rows"] / 1e6 / run.job_s
     print(f"{Path(model).name:10.10}{run.result['device']:>18}{size:>17}{run.job_s:8.0f}{pace:8.2f}{run.above_mb:11.0f}"
-          f"{run.runtime_mb:12.0f}{speed.rmse_m(output, known, (0, 0)):9.3f}", flush=True)  # fmt: skip
+          f"{run.runtime_mb:12.0f}{ground.rmse_m(output, known):9.3f}", flush=True)  # fmt: skip
     return run.above_mb
 
 

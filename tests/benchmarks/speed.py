@@ -1,167 +1,283 @@
-"""How fast the job is and how much memory it takes, beside gdalwarp, from a file to a finished file.
+"""How fast the models are and how much memory they take, alone and from a file to a finished file, beside GDAL.
 
-``python tests/benchmarks/speed.py [--sides 2048 4096]``; also the second half of ``make bench``. Every job runs in a
-fresh process: time from opening the input to the renamed output (loading Python and torch is told apart), and peak
-memory above the loaded runtime. The ground is the shipped sample, mirrored until it is large enough, and its average.
+``make bench-speed [ARGS='--mpx 1 16 400 --keep']``; also, shorter, the second half of ``make bench``. The ground is the
+shipped sample, mirrored until it is large enough, and its average. Every job runs in a fresh process.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import datetime
+import math
 import tempfile
-import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
-import areas
+import arithmetic
+import ground
+import history
 import machine
-import numpy as np
-import rasterio
-import torch
-from rasterio.windows import Window as FileWindow
+import pace
+import peers
+import plain
+from history import Row
 
-from neural_terrain.core import quality, raster
-from neural_terrain.core.elevation import card, compute
-from neural_terrain.core.elevation.ebcf import Ebcf, EbcfSettings
-from neural_terrain.core.elevation.field import Field, FieldSettings
-from neural_terrain.core.grid import Grid
-from neural_terrain.core.tiling import Window
+from neural_terrain.core.elevation import card, compute, surface
 
-SAMPLE = machine.ROOT / "resources" / "samples" / "big_tujunga_30m.tif"
-SIDES_PX = (2048, 4096)
-SCALE = 4.0
-PROBE_S = 1.0
-"""How long each of the measurements of the processor's peak takes."""
+SCALES = (2, 4, 8)
+SIZES_MPX = (1.0, 16.0, 67.0)
+MODELS = ("baseline", "field-small", "field", "ebcf")
+ALSO_FLOAT32 = ("field-small", "field")
+SIDE_STEP_PX = 512
+"""Sides of outputs are multiples of this, so that each scale gives whole coarse cells."""
+
+COLUMNS = [
+    ("compute", "heights in memory to heights in memory, in the job's lanes; Mpx/s are million cells of the output"),
+    ("zstd, raw", "whole job, opening the input to the finished file, ZSTD level 1 with predictor 3, and uncompressed"),
+    ("memory", "peak above the loaded runtime while compressing; for GDAL's programs the whole process"),
+    ("peak", "useful operations of the network as a share of the measured peak in this format; done: with the halo"),
+    ("ebcf, plain", "tests/benchmarks/plain.py, timed on tiles of 96 coarse cells, which is its pace for any size"),
+]
 
 
 @dataclass(frozen=True)
-class Ground:
-    """A coarse file and the fine truth that it is the cell average of, given by its one repeated piece."""
+class Asked:
+    """What is to be measured; ``most_s`` bounds the expected time of a single job."""
 
-    path: str
-    piece: quality.Floats
-    scale: float
-    grid: Grid
-
-    def truth(self, window: Window) -> quality.Floats:
-        """True heights of fine cells."""
-        side = self.piece.shape[0]
-        rows = raster.mirror(window.row, window.row_stop, side)
-        cols = raster.mirror(window.col, window.col_stop, side)
-        return self.piece[np.ix_(rows, cols)]
+    models: tuple[str, ...] = MODELS
+    device: str = "auto"
+    scales: tuple[int, ...] = SCALES
+    sizes_mpx: tuple[float, ...] = SIZES_MPX
+    most_s: float = 240.0
+    float32: tuple[str, ...] = ALSO_FLOAT32
+    folder: Path | None = None
 
 
-def ground(side_px: int, scale: int, folder: Path) -> Ground:
-    """The mirrored sample with ``side_px`` fine cells per side; ``scale`` must divide the sample's side."""
-    piece, valid, grid = raster.read_all(str(SAMPLE))
-    small, _ = quality.cell_average(piece, valid, scale)
-    index = raster.mirror(0, side_px // scale, small.shape[0])
-    coarse = small[np.ix_(index, index)]
-    fine = Grid(side_px, side_px, grid.x0, grid.y0, grid.dx, grid.dy, grid.crs)
-    path = str(folder / f"coarse_{side_px}_{scale}.tif")
-    placed = Grid(*coarse.shape, grid.x0, grid.y0, grid.dx * scale, grid.dy * scale, grid.crs)
-    areas.write(path, coarse, np.ones(coarse.shape, dtype=bool), placed)
-    return Ground(path, piece, scale, fine)
+@dataclass(frozen=True)
+class Method:
+    """A model in a number format, loaded here, and the peak of this machine in that format."""
+
+    name: str
+    precision: str
+    surface: surface.Surface
+    peak_gflops: float
+
+    @property
+    def settings(self) -> dict:
+        """The job's parameters that choose it."""
+        return {"model": self.name, "device": self.surface.compute.device, "precision": self.precision}
 
 
-def rmse_m(path: str, known: Ground, offset: tuple[int, int], side_px: int = 1024) -> float:
-    """RMSE over the middle of a result whose first cell is ``offset`` in the whole target."""
-    with rasterio.open(path) as file:
-        rows, cols = min(side_px, file.height), min(side_px, file.width)
-        top, left = (file.height - rows) // 2, (file.width - cols) // 2
-        found = file.read(1, window=FileWindow(left, top, cols, rows)).astype(np.float64)
-    truth = known.truth(Window(offset[0] + top, offset[1] + left, rows, cols))
-    return float(np.sqrt(np.mean((found - truth) ** 2)))
+def report(asked: Asked) -> list[Row]:
+    """Measure and print everything asked; a row per method, scale and size."""
+    machine.print_header("Speed and memory of Neural Terrain", header(asked))
+    methods = methods_of(asked)
+    print(f"{'method':14}{'format':>10}{'scale':>6}{'Mpx':>6}{'compute':>10}{'zstd s':>9}{'Mpx/s':>8}{'raw s':>8}"
+          f"{'Mpx/s':>8}{'/warp':>8}{'memory':>8}{'peak':>6}{'done':>6}{'RMSE m':>8}")  # fmt: skip
+    print(f"{'':14}{'':>10}{'':>6}{'':>6}{'Mpx/s':>10}{'':>9}{'':>8}{'':>8}{'':>8}{'':>8}{'MB':>8}")
+    rows: list[Row] = []
+    for scale in asked.scales:
+        for size_mpx in asked.sizes_mpx:
+            warp = None
+            for row in measured(asked, methods, scale, size_mpx):
+                warp = row.zstd_mpx_s if row.method == "gdalwarp" else warp
+                print_row(row, warp)
+                rows.append(row)
+        if "ebcf" in asked.models:
+            rows.append(plain_row(scale))
+            print_row(rows[-1], None)
+    return rows
 
 
-def report(models: list[str], device: str, sides: tuple[int, ...] = SIDES_PX) -> None:
-    """Print the table of all sizes and methods."""
-    peaks = peaks_gflops(compute.choose(device))
-    machine.print_header(
-        "Speed and memory of Neural Terrain",
-        [
-            *machine.describe(models, device),
-            (
-                "peak",
-                ", ".join(f"{name} {value:.0f} GFLOP/s" for name, value in peaks.items()) + " (measured just now)",
-            ),
-            ("columns", "job: opening the input to finished file; start: loading Python and packages before it"),
-            ("", "memory: peak above the loaded runtime; compute: arithmetic of the result over the larger peak"),
-        ],
+def header(asked: Asked) -> list[tuple[str, str]]:
+    """Lines above the table; measures the peaks."""
+    lines = [*machine.describe(list(asked.models), asked.device), ("peers", f"GDAL {peers.version()} (programs)")]
+    for precision in precisions(asked):
+        found = peaks(asked.device, precision)
+        told = ", ".join(f"{name} {value:.0f}" for name, value in found.items())
+        lines.append(("peak", f"{told} GFLOP/s, {lanes_of(asked.device)} lanes"))
+    return lines + COLUMNS
+
+
+def precisions(asked: Asked) -> list[str]:
+    """Number formats that are used: the machine's best, and float32 where that is another one."""
+    other = chosen(asked.device, "auto").dtype != "float32" and set(asked.float32) & set(asked.models)
+    return ["auto", "float32"] if other else ["auto"]
+
+
+def chosen(device: str, precision: str) -> compute.Compute:
+    """The compute for a device and a number format."""
+    return compute.choose(device, precision)
+
+
+def lanes_of(device: str) -> int:
+    """Batches that the job computes at a time."""
+    return compute.crew(compute.choose(device).device).lanes
+
+
+@cache
+def peaks(device: str, precision: str) -> dict[str, float]:
+    """Measured once in a run."""
+    return arithmetic.peaks_gflops(chosen(device, precision), lanes_of(device))
+
+
+def methods_of(asked: Asked) -> list[Method]:
+    """Every model in every format it is measured in."""
+    pairs = [(model, "auto") for model in asked.models]
+    if len(precisions(asked)) == 2:
+        pairs += [(model, "float32") for model in asked.models if model in asked.float32]
+    return [
+        Method(name, p, surface.load(card.find(name), chosen(asked.device, p)), max(peaks(asked.device, p).values()))
+        for name, p in pairs
+    ]
+
+
+def side_of(size_mpx: float) -> int:
+    """Cells per side of an output of about so many million cells."""
+    return max(1, round(math.sqrt(size_mpx * 1e6) / SIDE_STEP_PX)) * SIDE_STEP_PX
+
+
+def measured(asked: Asked, methods: list[Method], scale: int, size_mpx: float) -> Iterator[Row]:
+    """Rows of one scale and size."""
+    with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+        known = ground.mirrored(side_of(size_mpx), scale, Path(folder))
+        for program in peers.installed():
+            yield peer_row(program, known)
+        for method in methods:
+            yield model_row(method, known, asked.most_s)
+
+
+def blank(method: str, known: ground.Ground | None, scale: int) -> Row:
+    """What every row begins with."""
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M")
+    mpx = known.grid.rows * known.grid.cols / 1e6 if known else 0.0
+    return Row(
+        machine.commit(), now, machine.processor(), machine.cores(), "cpu", method, "-", "float32", scale, round(mpx, 3)
     )
-    print(f"{'method':10}{'device':>18}{'output':>14}{'start s':>9}{'job s':>9}{'Mpx/s':>9}{'/gdalwarp':>11}"
-          f"{'memory MB':>11}{'runtime MB':>12}{'compute':>9}{'RMSE m':>9}")  # fmt: skip
-    for side_px in sides:
-        with tempfile.TemporaryDirectory() as folder:
-            measure_size(side_px, models, device, max(peaks.values()), Path(folder))
 
 
-def measure_size(side_px: int, models: list[str], device: str, peak_gflops: float, folder: Path) -> None:
-    """Print one line per method for outputs of ``side_px`` cells per side."""
-    known = ground(side_px, int(SCALE), folder)
-    output = str(folder / "fine.tif")
-    mpx, reference = side_px**2 / 1e6, None
-    for method in ("gdalwarp", *models):
-        settings = {"input": known.path, "output": output, "scale": SCALE}
-        if method == "gdalwarp":
-            run = machine.run_in_child("gdalwarp", settings)
-        else:
-            run = machine.run_in_child("superresolve", settings | {"model": method, "device": device})
-        pace = mpx / run.job_s
-        reference = reference or pace
-        share = pace * 1e6 * flops_per_px(method, SCALE) / (peak_gflops * 1e9)
-        print(f"{Path(method).name:10.10}{run.result['device']:>18}{f'{side_px} x {side_px}':>14}{run.start_s:9.1f}"
-              f"{run.job_s:9.2f}{pace:9.2f}{pace / reference:11.3f}{run.above_mb:11.0f}{run.runtime_mb:12.0f}"
-              f"{f'{share:.0%}' if share else '-':>9}{rmse_m(output, known, (0, 0)):9.3f}", flush=True)  # fmt: skip
+def peer_row(program: str, known: ground.Ground) -> Row:
+    """One of GDAL's programs."""
+    row, output = blank(program, known, int(known.scale)), output_of(known)
+    zstd = peers.run(program, known.path, output, row.scale, compressed=True)
+    error_m = ground.rmse_m(output, known)
+    raw = peers.run(program, known.path, output, row.scale, compressed=False)
+    return replace(
+        row, version=peers.version(), zstd_s=zstd.seconds, zstd_mpx_s=row.mpx / zstd.seconds, raw_s=raw.seconds,
+        raw_mpx_s=row.mpx / raw.seconds, memory_mb=zstd.peak_mb, rmse_m=error_m,
+    )  # fmt: skip
 
 
-def flops_per_px(method: str, scale: float) -> float:
-    """Multiplications and additions that one output cell needs, halos and padding not counted; 0 where not known."""
-    found = None if method == "gdalwarp" else card.find(method)
-    if found is None or found.family == "baseline":
-        return 0.0
-    if found.family == "field":
-        field = Field(FieldSettings(**found.network))
-        parts = (*field.trunk.named_parameters(), *field.height.named_parameters())
-        return 2.0 * sum(p.numel() for name, p in parts if p.ndim == 4) / scale**2  # the rendering is not counted
-    network = Ebcf(EbcfSettings(**found.network))
-    weights = {name: p.numel() for name, p in network.named_parameters() if name.endswith("weight")}
-    encoder = sum(n for name, n in weights.items() if name.startswith(("head", "blocks", "tail")))
-    decoder = sum(n for name, n in weights.items() if name.startswith(("from_latent", "hidden", "bias")))
-    return 2.0 * (decoder + encoder / scale**2)
+def output_of(known: ground.Ground) -> str:
+    """A name that is free again after each job."""
+    path = Path(known.path).with_name("fine.tif")
+    path.unlink(missing_ok=True)
+    return str(path)
 
 
-def peaks_gflops(where: compute.Compute) -> dict[str, float]:
-    """What the convolutions of the models reach here at best: a 3 x 3 of 64 channels and a 1 x 1 of 256."""
-    kinds = {f"3x3 {where.dtype}": (64, 3, 256), f"1x1 {where.dtype}": (256, 1, 64)}
-    return {name: convolution_gflops(where, *kind) for name, kind in kinds.items()}
+def model_row(method: Method, known: ground.Ground, most_s: float) -> Row:
+    """A model, alone and in the job."""
+    where = method.surface.compute
+    row = replace(
+        blank(method.name, known, int(known.scale)), device=in_words(where.device), dtype=where.dtype,
+        method=Path(method.name).name, version=f"{method.surface.card.version} {method.surface.card.short_hash}",
+    )  # fmt: skip
+    row = with_compute(row, method, pace.measure(known.path, row.scale, method.surface, most_s / 10))
+    expected_s = row.mpx / row.compute_mpx_s
+    if expected_s > most_s:
+        return replace(row, note=f"whole job left out, about {expected_s:.0f} s")
+    return with_job(row, method, known)
 
 
-@torch.inference_mode()
-def convolution_gflops(where: compute.Compute, channels: int, kernel: int, side: int) -> float:
-    """Best pace of a convolution on a square image."""
-    layer = torch.nn.Conv2d(channels, channels, kernel, padding=kernel // 2).to(where.device, where.torch_dtype)
-    layer = layer.to(memory_format=torch.channels_last)
-    image = torch.zeros(1, channels, side, side, device=where.device, dtype=where.torch_dtype)
-    image = image.contiguous(memory_format=torch.channels_last)
-    best_s, until_s = float("inf"), time.perf_counter() + PROBE_S
-    while time.perf_counter() < until_s:
-        started_s = time.perf_counter()
-        layer(image)
-        if where.device != "cpu":
-            torch.cuda.synchronize()
-        best_s = min(best_s, time.perf_counter() - started_s)
-    return 2 * channels**2 * kernel**2 * side**2 / best_s / 1e9
+def in_words(device: str) -> str:
+    """A GPU with its name."""
+    return next((known for known in compute.devices() if known.split(" ")[0] == device), device)
+
+
+def with_compute(row: Row, method: Method, found: pace.Pace) -> Row:
+    """The columns of computing alone."""
+    weights, peak = arithmetic.weights_of(method.surface.card), method.peak_gflops
+    row = replace(row, compute_mpx_s=found.mpx_s, peak_gflops=peak)
+    if weights is None:
+        return row
+    useful, done = arithmetic.useful_flop(weights, row.scale), arithmetic.done_flop(weights, found.plan)
+    return replace(row, share=found.mpx_s * useful / peak / 1e3, share_done=found.mpx_s * done / peak / 1e3)
+
+
+def with_job(row: Row, method: Method, known: ground.Ground) -> Row:
+    """The columns of the whole job."""
+    output = output_of(known)
+    settings = {"input": known.path, "output": output, "scale": row.scale, **method.settings}
+    zstd = machine.run_in_child(settings)
+    error_m = ground.rmse_m(output, known)
+    output_of(known)
+    raw = machine.run_in_child(settings | {"compression": "NONE"})
+    return replace(
+        row, start_s=zstd.start_s, zstd_s=zstd.job_s, zstd_mpx_s=row.mpx / zstd.job_s, raw_s=raw.job_s,
+        raw_mpx_s=row.mpx / raw.job_s, memory_mb=zstd.above_mb, rmse_m=error_m,
+    )  # fmt: skip
+
+
+def plain_row(scale: int) -> Row:
+    """The unoptimised EBCF-CDEM; each of its tiles costs the same."""
+    note = f"on tiles of {plain.TILE_PX} coarse cells, for any size; torch on all cores"
+    return replace(blank("ebcf, plain", None, scale), compute_mpx_s=plain.mpx_per_s(scale), note=note)
+
+
+def print_row(row: Row, warp_mpx_s: float | None) -> None:
+    """One line of the table."""
+    ratio = row.zstd_mpx_s / warp_mpx_s if row.zstd_mpx_s and warp_mpx_s else None
+    parts = [
+        f"{row.method:14.14}{row.dtype:>10}{f'x{row.scale}':>6}{f'{row.mpx:.3g}' if row.mpx else 'any':>6}",
+        number(row.compute_mpx_s, 10, 2), number(row.zstd_s, 9, 2), number(row.zstd_mpx_s, 8, 2),
+        number(row.raw_s, 8, 2), number(row.raw_mpx_s, 8, 2), number(ratio, 8, 3), number(row.memory_mb, 8, 0),
+        percent(row.share), percent(row.share_done), number(row.rmse_m, 8, 3), f"  {row.note}" if row.note else "",
+    ]  # fmt: skip
+    print("".join(parts), flush=True)
+
+
+def number(value: float | None, width: int, digits: int) -> str:
+    """A number, or a dash where there is none."""
+    return f"{'-':>{width}}" if value is None else f"{value:{width}.{digits}f}"
+
+
+def percent(share: float | None) -> str:
+    """A share, or a dash where there is none."""
+    return f"{'-':>6}" if share is None else f"{share:6.0%}"
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mpx", type=float, nargs="+", default=SIZES_MPX, help="output sizes in million cells")
+    parser.add_argument("--scales", type=int, nargs="+", default=SCALES, choices=SCALES)
+    parser.add_argument("--models", nargs="+", default=MODELS, help="names of models or folders")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--most-s", type=float, default=Asked.most_s, help="leave out jobs that take longer")
+    parser.add_argument("--folder", type=Path, help="where the temporary files go (four bytes per output cell)")
+    parser.add_argument("--keep", action="store_true", help=f"append the rows to {history.FILE.name}")
+    parser.add_argument("--against", metavar="COMMIT", help="print ratios to rows that were kept for this commit")
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sides", type=int, nargs="+", default=list(SIDES_PX), help="output cells per side")
-    parser.add_argument("--models", nargs="+", default=["baseline", "field-small", "field", "ebcf"])
-    parser.add_argument("--device", default="auto")
-    asked = parser.parse_args()
-    report(asked.models, asked.device, tuple(asked.sides))
+    """Measure, print, and keep or compare what was asked."""
+    given = arguments()
+    before = history.read()
+    rows = report(
+        Asked(
+            tuple(given.models), given.device, tuple(given.scales), tuple(given.mpx), given.most_s, folder=given.folder
+        )
+    )
+    if given.against:
+        history.print_against(rows, given.against, before)
+    if given.keep:
+        history.keep(rows)
+        print(f"\n{len(rows)} rows were appended to {history.FILE.name}")
 
 
 if __name__ == "__main__":
-    main()
+    with contextlib.suppress(BrokenPipeError):
+        main()
