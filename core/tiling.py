@@ -19,6 +19,9 @@ BLOCK_PX = 512
 TILE_SIDES_PX = (1024, 512, 256, 128)
 """Sides of write windows that are tried: small enough for lively progress, whole blocks unless memory forbids."""
 
+WIDE_PX, WIDE_CORE_PX = 2048, 360
+"""Side of write windows that is tried first where few coarse cells lie along it: the halo then costs less."""
+
 ROUND_PX = 4
 """Read windows have sides of a multiple of this many coarse cells."""
 
@@ -191,6 +194,12 @@ def plan(
         f"Memory is limited to {budget_bytes / 2**20:.0f} MB, but the smallest tile needs {need_mb} MB; "
         f"set Memory to at least {need_mb}."
     )
+
+
+def sides_of(target: Target) -> tuple[int, ...]:
+    """Sides to try; they follow from the scale alone, so that a crop is computed in the same shapes as the whole."""
+    widest = WIDE_PX * max(target.rows.step, target.cols.step)
+    return (WIDE_PX, *TILE_SIDES_PX) if widest <= WIDE_CORE_PX else TILE_SIDES_PX
 
 
 def with_tiles(

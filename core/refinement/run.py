@@ -35,9 +35,6 @@ AUTOMATIC_MEMORY_MB = 640
 AUTOMATIC_GPU_MEMORY_MB = 3072
 """The same for a GPU, whose tiles wait in this computer's memory before and after."""
 
-GPU_TILE_PX = 2048
-"""Side of the tiles that a GPU is given where memory allows: at x4 the halo then costs it a fifth, else two fifths."""
-
 BESIDE_BYTES_PER_CELL = 32.0
 """Memory of a layer beside the heights: while it is computed, and while two tiles wait with it."""
 
@@ -183,9 +180,10 @@ def _planned(settings: Settings, target: Target, model: surface.Surface, crew: C
     """The plan for the device of the model."""
     cost = cost_of(settings, model)
     if model.compute.device == "cpu":
-        return tiling.plan(target, model.halo_px, cost, budget_bytes(settings.memory_mb), crew)
+        budget, sides = budget_bytes(settings.memory_mb), tiling.sides_of(target)
+        return tiling.plan(target, model.halo_px, cost, budget, crew, sides)
     budget = budget_bytes(settings.memory_mb, AUTOMATIC_GPU_MEMORY_MB)
-    return tiling.plan(target, model.halo_px, cost, budget, crew, (GPU_TILE_PX, *tiling.TILE_SIDES_PX))
+    return tiling.plan(target, model.halo_px, cost, budget, crew, (tiling.WIDE_PX, *tiling.TILE_SIDES_PX))
 
 
 def _do(job: Job, outputs: Outputs, workers: Cluster | None, progress: Progress) -> None:
