@@ -23,7 +23,7 @@ BF16_CAPABILITY = 8
 GPU_LANES = 2
 """Tiles under work on a GPU: while one is computed, the other is copied. One fills it, see :mod:`.field_device`."""
 
-FORMATS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
+FORMATS = ("float32", "bfloat16", "float64")
 """Number formats by name; float64 is for models that are computed on a CPU only, and nobody can ask for it."""
 
 
@@ -46,7 +46,8 @@ class Compute:
     @property
     def torch_dtype(self) -> torch.dtype:
         """The torch type of :attr:`dtype`."""
-        return FORMATS[self.dtype]
+        dtype: torch.dtype = getattr(torch, self.dtype)
+        return dtype
 
     def __str__(self) -> str:
         """As shown to the user, for example ``cpu (bfloat16)``."""
