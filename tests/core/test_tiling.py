@@ -106,6 +106,16 @@ def test_a_crop_has_the_very_positions_of_the_whole(scale: float, first: int, co
     assert np.array_equal(part.rows.centres(0, part.rows.count), whole.rows.centres(0, whole.rows.count))
 
 
+@pytest.mark.parametrize(
+    ("scale", "side"), [(1.0, 1024), (4.0, 1024), (5.5, 1024), (5.7, 2048), (8.0, 2048), (16.0, 2048)]
+)
+def test_how_wide_tiles_may_be_follows_from_the_scale_alone(scale: float, side: int) -> None:
+    source = Grid(400, 500, 300_000.0, 4_000_000.0, 30.0, 30.0, "")
+    whole = grid.zoom(source, scale)
+    crop = grid.crop(whole, (300_100.0, 3_999_000.0, 300_400.0, 3_999_300.0))
+    assert tiling.sides_of(whole)[0] == tiling.sides_of(crop)[0] == side
+
+
 def test_read_windows_smaller_than_needed_are_our_own_mistake() -> None:
     target = grid.zoom(Grid(100, 100, 0, 0, 1, 1), 2)
     with pytest.raises(ValueError, match="smaller than"):
