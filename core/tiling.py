@@ -135,11 +135,6 @@ class Plan:
         return self.crew.batches * self.crew.batch
 
     @property
-    def lanes(self) -> int:
-        """Batches computed at the same time."""
-        return self.crew.lanes
-
-    @property
     def layout(self) -> tuple[int, int]:
         """Number of tiles down and across."""
         return math.ceil(self.target.rows.count / self.tile_px), math.ceil(self.target.cols.count / self.tile_px)

@@ -6,11 +6,9 @@ A recipe holds values only; a worker opens its own files from it.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -51,8 +49,7 @@ class Recipe:
     @cached_property
     def key(self) -> str:
         """The same for the same work."""
-        text = json.dumps(asdict(self), sort_keys=True, default=repr)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return agreement.key_of(self)
 
     @property
     def resources(self) -> Mapping[str, float]:

@@ -5,9 +5,17 @@ Facts are what the worker says about itself, and ``worker`` what to call it. Sta
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+
+def key_of(recipe: Any) -> str:
+    """Key of a recipe that is a dataclass: a hash of everything it holds."""
+    return hashlib.sha256(json.dumps(asdict(recipe), sort_keys=True, default=repr).encode()).hexdigest()
 
 
 def other_version(facts: Mapping[str, Any], version: str) -> str:

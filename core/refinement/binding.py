@@ -32,7 +32,7 @@ def binding_of(settings: Settings, source: Source, model: Card, plan: Plan, arit
     """The binding as plain JSON values, by the names that messages use."""
     return {
         "version": provenance.version(),
-        "input": [identity(source), repr(source.grid), source.nodata, source.unit, source.is_point],
+        "input": [_unlike_any(identity(source)), repr(source.grid), source.nodata, source.unit, source.is_point],
         "model": [model.name, model.version, model.fingerprint],
         "grid": repr(asdict(plan.target)),
         "tiles (MEMORY)": [plan.tile_px, list(plan.read_shape)],
@@ -47,17 +47,19 @@ def of_the_data(settings: Settings) -> dict:
 
 
 def identity(source: Source) -> list[list]:
-    """What tells whether the input was changed: of its files size and time, of a VRT what it says.
-
-    What is no file of this computer is never the same.
-    """
+    """What tells whether the input was changed: of its files size and time, of a VRT what it says, else None."""
     return [[path, *_state(path)] for path in source.data_files or [source.path]]
+
+
+def _unlike_any(files: list[list]) -> list[list]:
+    """Of what is no file of this computer nobody can see whether it was changed, so it is never the same."""
+    return [[path, *(uuid.uuid4().hex if part is None else part for part in state)] for path, *state in files]
 
 
 def _state(path: str) -> list:
     file = next(_files_in(path), None)
     if file is None:
-        return [uuid.uuid4().hex]
+        return [None]
     if file.suffix.lower() == ".vrt":
         return [hashlib.sha256(STATISTICS.sub(b"", file.read_bytes())).hexdigest()]
     status = file.stat()

@@ -87,7 +87,7 @@ class Outputs:
         if keep:
             self._progress.info(
                 f"{len(self.journal.entries)} of {len(self._plan)} tiles are finished and kept beside the output; the "
-                "same run goes on with them, another one with this output drops them."
+                "same run goes on with them."
             )
 
     @property
@@ -105,7 +105,7 @@ class Outputs:
         self._last_s = now_s
         self.journal.add(tile.index, entry)
         self._count(made.filled, made.without)
-        if self.worth_keeping:
+        if not self.journal.keep and self.worth_keeping:
             self._keep()
 
     @property

@@ -6,11 +6,9 @@ fixed once for all workers: mixed ones would leave a chequerboard of tiny steps 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -67,8 +65,7 @@ class Recipe:
     @cached_property
     def key(self) -> str:
         """The same for the same work."""
-        text = json.dumps(asdict(self), sort_keys=True, default=repr)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return agreement.key_of(self)
 
     @property
     def resources(self) -> Mapping[str, float]:

@@ -160,16 +160,21 @@ def zipped(source: str, archive: str) -> None:
         file.write(source, "dem.tif")
 
 
-def test_an_input_that_changes_during_the_run_makes_no_result(source: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_zipped", [False, True])
+def test_an_input_that_changes_during_the_run_makes_no_result(source: str, tmp_path: Path, is_zipped: bool) -> None:
+    archive = str(tmp_path / "dem.zip")
+    zipped(source, archive)
+
     class Changing(dems.Heard):
         def emit(self, event: dict) -> None:
             super().emit(event)
             if event["type"] == "progress" and event["text"].startswith("Tile 9 "):
                 dems.write(Path(source), surfaces.fractal((100, 110), 6).astype(np.float32), nodata=-9999)
+                zipped(source, archive)
 
     with pytest.raises(TerrainError, match="was changed during the run"):
-        refinement.refine(asked(source, tmp_path / "fine.tif"), Changing())
-    assert not (tmp_path / "fine.tif").exists() and not unfinished(tmp_path)
+        refinement.refine(asked(f"/vsizip/{archive}/dem.tif" if is_zipped else source, tmp_path / "f.tif"), Changing())
+    assert not (tmp_path / "f.tif").exists() and not unfinished(tmp_path)
 
 
 @pytest.mark.usefixtures("keep_everything")

@@ -133,9 +133,9 @@ def test_lanes_give_way_before_tiles_become_smaller_than_a_block() -> None:
     """And a target of one tile has one lane, in the same tensor shape."""
     target = grid.zoom(Grid(5000, 5000, 0, 0, 30, 30), 4)
     plans = [tiling.plan(target, 60, Cost(1096, 64), mb * 2**20, crew=Crew(2)) for mb in (640, 450, 150, 90)]
-    assert [(p.tile_px, p.lanes) for p in plans] == [(1024, 2), (512, 2), (512, 1), (256, 1)]
+    assert [(p.tile_px, p.crew.lanes) for p in plans] == [(1024, 2), (512, 2), (512, 1), (256, 1)]
     small = tiling.plan(grid.zoom(Grid(20, 20, 0, 0, 30, 30), 4), 60, Cost(1096, 64), 640 * 2**20, crew=Crew(2))
-    assert (small.lanes, small.read_shape) == (1, plans[0].read_shape)
+    assert (small.crew.lanes, small.read_shape) == (1, plans[0].read_shape)
 
 
 def test_batches_give_way_before_lanes() -> None:
