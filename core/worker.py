@@ -124,7 +124,7 @@ class PeopleProgress(Progress):
 
 def abandon() -> None:
     """Remove unfinished files of this process, if it has any."""
-    for name in ("raster", "journal", "model_folder"):
+    for name in ("raster", "journal", "model_folder", "aside"):
         module = sys.modules.get(f"{__package__}.{name}" if __package__ else name)
         if module is not None:
             module.abandon_unfinished()

@@ -142,8 +142,8 @@ class ManagedPage(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.build, self.source = QComboBox(), QComboBox()
-        self.build.addItem("CPU (about 1 GB)", "cpu")
-        self.build.addItem("NVIDIA graphics card, CUDA (about 6 GB)", "cuda")
+        self.build.addItem("CPU (about 1.8 GB)", "cpu")
+        self.build.addItem("NVIDIA graphics card, CUDA (about 7 GB)", "cuda")
         self.source.addItem("Package index (internet)", "index")
         self.source.addItem("Folder of wheels (offline)", "wheels")
         self.wheels, self.index = QgsFileWidget(), QLineEdit()
@@ -207,8 +207,8 @@ class OwnPage(QWidget):
         form.addRow("Python", self.path)
         layout = _page_layout(
             self,
-            "A Python that you keep yourself, such as a conda environment or a cluster's module, with torch, numpy, "
-            "rasterio, dask, xarray, shapely, pyproj and safetensors. It comes before the managed environment.",
+            "A Python that you keep yourself, such as a conda environment or a cluster's module, with the packages "
+            "that core/requirements.txt in the plugin's folder lists. It comes before the managed environment.",
             form,
         )
         layout.addLayout(_row(self.test, self.use, self.forget, None))

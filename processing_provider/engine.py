@@ -12,6 +12,7 @@ import json
 import os
 import queue
 import re
+import shutil
 import signal
 import subprocess  # nosec B404 # starting the engine is what this module is for
 import sys
@@ -603,6 +604,7 @@ class _Run:
         if self._main is None or not _has_journal(self._main):
             for output in self._outputs:
                 _remove_parts(output)
+                _remove_aside(output, self._child.pid)
 
 
 def _has_journal(output: Path) -> bool:
@@ -626,6 +628,16 @@ def _remove_parts(output: Path) -> None:
                 file.close()
             name = glob.escape(f".{output.name}")
             for path in [*output.parent.glob(f"{name}.layout.t*"), *output.parent.glob(f"{name}.part.tif.*"), part]:
+                path.unlink()
+
+
+def _remove_aside(output: Path, pid: int) -> None:
+    """Remove what that engine wrote beside an output (``core.aside``); its name says whose it is."""
+    with contextlib.suppress(OSError, ValueError):
+        for path in output.parent.glob(f".{glob.escape(output.stem)}.{pid}.*"):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
                 path.unlink()
 
 

@@ -43,8 +43,8 @@ RECORD = "neural_terrain.json"
 """File in a finished environment that says how it was made; without it an environment is not finished."""
 
 KINDS = ("cpu", "cuda")
-NEEDED_MB = {"cpu": 2500, "cuda": 12000}
-"""Free disk space for the packages and their downloads; about half of it stays in use."""
+NEEDED_MB = {"cpu": 3000, "cuda": 13000}
+"""Free disk space for the packages and their downloads; more than half of it stays in use."""
 
 RENAME_LIMIT_S = 5.0
 

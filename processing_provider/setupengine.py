@@ -82,7 +82,7 @@ class SetupEngine(TerrainAlgorithm):
             "TORCH",
             "PyTorch for",
             environment.KINDS,
-            "cpu: about 1 GB. cuda: for NVIDIA graphics cards, about 6 GB; not on macOS. A repair keeps what there is.",
+            "cpu: about 1.8 GB. cuda: for NVIDIA cards, about 7 GB; not on macOS. A repair keeps what there is.",
         ),
         Parameter(
             "WHEELS",

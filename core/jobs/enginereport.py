@@ -13,7 +13,10 @@ from pathlib import Path
 from ..errors import TerrainError
 from ..progress import Progress
 
-PACKAGES = ("torch", "numpy", "rasterio", "dask", "distributed", "xarray", "shapely", "pyproj", "safetensors")
+PACKAGES = (
+    "torch", "numpy", "rasterio", "dask", "distributed", "xarray", "shapely", "pyproj", "safetensors", "numba", "scipy",
+    "pyogrio", "trimesh", "manifold3d", "lxml",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,93 @@
+"""Files that are written beside their place and put there when they are complete. Standard library and errors only.
+
+So an old file stays until the new one is whole, and one that could not be finished leaves nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import TerrainError
+
+STALE_S = 3600.0
+"""Unfinished files that nothing was written to for so long belong to runs that were killed."""
+
+_unfinished: set[Path] = set()
+
+
+def abandon_unfinished() -> None:
+    """Remove the files and folders under way of a job that has to stop."""
+    for part in list(_unfinished):
+        _remove(part)
+
+
+@contextlib.contextmanager
+def written(path: str | Path) -> Iterator[Path]:
+    """Name of a file to write, with the ending of ``path``; it takes the place of ``path`` when the block is left.
+
+    Whatever ends the block early, the unfinished file is removed and ``path`` is as it was. Errors of the system come
+    as :class:`TerrainError`.
+    """
+    target = Path(path)
+    part = _place(target, f".part{target.suffix}")
+    _unfinished.add(part)
+    try:
+        yield part
+        part.replace(target)
+    except OSError as error:
+        raise TerrainError(
+            f"The file {target} cannot be written ({error.strerror or error}); close it in other programs, free some "
+            "disk space, or choose another place."
+        ) from error
+    finally:
+        _remove(part)
+        _unfinished.discard(part)
+
+
+@contextlib.contextmanager
+def folder(path: str | Path) -> Iterator[Path]:
+    """Make an empty folder beside ``path`` for files that are needed for a while; removed when the block is left."""
+    place = _place(Path(path), ".tmp")
+    _unfinished.add(place)
+    try:
+        _remove(place)
+        place.mkdir()
+    except OSError as error:
+        _unfinished.discard(place)
+        raise TerrainError(
+            f"No folder can be made beside {path} ({error.strerror or error}); choose another place."
+        ) from error
+    try:
+        yield place
+    finally:
+        _remove(place)
+        _unfinished.discard(place)
+
+
+def _place(target: Path, ending: str) -> Path:
+    """Name beside the target for this process; what killed runs left there is removed."""
+    if not target.parent.is_dir():
+        raise TerrainError(f"The folder {target.parent} of the output does not exist; make it or choose another one.")
+    for left in target.parent.glob(f".{glob.escape(target.stem)}.*{glob.escape(ending)}"):
+        with contextlib.suppress(OSError):
+            if time.time() - _last_written_s(left) > STALE_S:
+                _remove(left)
+    return target.with_name(f".{target.stem}.{os.getpid()}{ending}")
+
+
+def _last_written_s(path: Path) -> float:
+    return max(one.stat().st_mtime for one in (path, *path.rglob("*")))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
