@@ -6,6 +6,7 @@ A tool is a subclass with attributes (``NAME``, ``LABEL``, ``GROUP``, ``TAGS``, 
 
 from __future__ import annotations
 
+import contextlib
 import html
 import re
 import time
@@ -19,6 +20,7 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
+    QgsProcessingUtils,
 )
 from qgis.PyQt.QtCore import QCoreApplication, QUrl
 from qgis.PyQt.QtGui import QIcon
@@ -26,7 +28,7 @@ from qgis.PyQt.QtGui import QIcon
 from ..core.errors import Cancelled, TerrainError
 from ..core.jobs.settings import to_json
 from . import engine, styling
-from .parameters import Call, Output, Parameter
+from .parameters import Call, Output, Parameter, is_temporary
 
 RESOURCES = Path(__file__).resolve().parent.parent / "resources"
 CONTEXT = "NeuralTerrain"
@@ -60,6 +62,7 @@ class TerrainAlgorithm(QgsProcessingAlgorithm):
         self._values: dict[str, Any] = {}
         self._refusal = ""
         self._stylers: dict[str, styling.Styler] = {}
+        self._scratch: list[str] = []
 
     # What QGIS asks about the tool
 
@@ -123,7 +126,8 @@ class TerrainAlgorithm(QgsProcessingAlgorithm):
         """
         scratch = QgsProcessingContext()  # reading a destination notes a layer to load: not in the real context
         try:
-            self.settings({**self._read(parameters, context, False), **self._read(parameters, scratch, True)})
+            trial = Call(self, parameters, context, trial=True), Call(self, parameters, scratch, trial=True)
+            self.settings({**self._read(trial[0], False), **self._read(trial[1], True)})
         except TerrainError as refusal:
             return False, str(refusal)
         return True, ""
@@ -134,7 +138,7 @@ class TerrainAlgorithm(QgsProcessingAlgorithm):
         """Turn layers into plain values; a complaint is kept, since QGIS would lose its text here."""
         self._stylers = {p.name: styling.styler(p.style) for p in self.PARAMETERS if p.style}
         try:
-            self._values = self._read(parameters, context, False)
+            self._values = self._read(Call(self, parameters, context, scratch=self._scratch), False)
         except TerrainError as refusal:
             self._refusal = str(refusal)
         return True
@@ -146,9 +150,10 @@ class TerrainAlgorithm(QgsProcessingAlgorithm):
         try:
             if self._refusal:
                 raise TerrainError(self._refusal)
-            values = {**self._values, **self._read(parameters, context, True)}
+            values = {**self._values, **self._read(Call(self, parameters, context), True)}
             result = self.work(values, feedback)
-            self._dress(parameters, values, context)
+            self._announce_meshes(parameters, values, context)
+            self._dress(values, result, context)
             return self._returned(values, result)
         except Cancelled:
             return {}
@@ -158,6 +163,8 @@ class TerrainAlgorithm(QgsProcessingAlgorithm):
             feedback.pushDebugInfo(traceback.format_exc())
             message = f"{self.LABEL} met an unexpected error ({type(error).__name__}: {error}); please report it."
             raise QgsProcessingException(message) from None
+        finally:
+            self._clear_up()
 
     def settings(self, values: dict) -> Any:
         """Settings of the job; a TerrainError says what cannot be."""
@@ -170,8 +177,7 @@ class TerrainAlgorithm(QgsProcessingAlgorithm):
         interpreter = engine.find_interpreter(cancelled=feedback.isCanceled)
         return engine.run_job(self.NAME, to_json(settings), Relay(feedback), feedback.isCanceled, interpreter)
 
-    def _read(self, parameters: dict, context: QgsProcessingContext, destinations: bool) -> dict:
-        call = Call(self, parameters, context)
+    def _read(self, call: Call, destinations: bool) -> dict:
         values: dict[str, Any] = {}
         for parameter in self.PARAMETERS:
             if parameter.is_destination == destinations:
@@ -189,7 +195,18 @@ class TerrainAlgorithm(QgsProcessingAlgorithm):
         """Name of a result layer; empty keeps the label of the output."""
         return ""
 
-    def _dress(self, parameters: dict, values: dict, context: QgsProcessingContext) -> None:
+    def _announce_meshes(self, parameters: dict, values: dict, context: QgsProcessingContext) -> None:
+        """Have QGIS load meshes, which are plain files to it; not those that a model hands from step to step."""
+        for parameter in (p for p in self.PARAMETERS if p.style == styling.MESH):
+            path = values.get(parameter.name.lower())
+            if not path or context.project() is None or is_temporary(str(parameters.get(parameter.name) or "")):
+                continue
+            label = self.parameterDefinition(parameter.name).description()
+            hint = QgsProcessingUtils.LayerHint.Mesh
+            details = QgsProcessingContext.LayerDetails(label, context.project(), parameter.name, hint)
+            context.addLayerToLoadOnCompletion(path, details)
+
+    def _dress(self, values: dict, result: dict, context: QgsProcessingContext) -> None:
         """Name and style the layers that QGIS will load, unless the user or a model has named them."""
         for parameter in self.PARAMETERS:
             path = values.get(parameter.name.lower()) if parameter.style else ""
@@ -198,7 +215,15 @@ class TerrainAlgorithm(QgsProcessingAlgorithm):
             details = context.layerToLoadOnCompletionDetails(path)
             if details.name in ("", self.parameterDefinition(parameter.name).description()):
                 details.name = self.layer_name(parameter, values) or details.name
+            self._stylers[parameter.name].crs = str(result.get("crs") or "")
             details.setPostProcessor(self._stylers[parameter.name])
+
+    def _clear_up(self) -> None:
+        """Remove the temporary files of features, and what GDAL left beside them."""
+        for path in self._scratch:
+            for left in (path, f"{path}-wal", f"{path}-shm", f"{path}-journal"):
+                with contextlib.suppress(OSError):
+                    Path(left).unlink()
 
 
 class Relay:

@@ -16,6 +16,7 @@ from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsHillshadeRenderer,
     QgsMapLayer,
+    QgsMeshLayer,
     QgsPalettedRasterRenderer,
     QgsProcessingContext,
     QgsProcessingFeedback,
@@ -29,6 +30,8 @@ from qgis.core import (
 from qgis.PyQt.QtGui import QColor
 
 from ..core.jobs import superresolve as superresolve_job
+from . import mesh_styling
+from .ramps import DIVERGING, SEQUENTIAL
 
 METRES_PER_DEGREE = 111_320.0
 SUN_AZIMUTH_DEG, SUN_ALTITUDE_DEG = 315.0, 45.0
@@ -36,45 +39,40 @@ TINT = QColor(222, 184, 135)
 TINT_STRENGTH_PERCENT = 22
 SAMPLE_CELLS = 250_000
 
-DIVERGING = (
-    (-1.0, "#1b4f8f"),
-    (-0.6, "#4a90c4"),
-    (-0.25, "#b3d3e8"),
-    (0.0, "#f7f6f3"),
-    (0.25, "#f3c3ab"),
-    (0.6, "#d3624f"),
-    (1.0, "#8f1327"),
-)
-"""Blue over white to red; positions are shares of the largest difference shown."""
-
-SEQUENTIAL = (
-    (0.0, "#fbf7ee"),
-    (0.2, "#f1d9b8"),
-    (0.4, "#dda68f"),
-    (0.6, "#b96f80"),
-    (0.8, "#804470"),
-    (1.0, "#3d2352"),
-)
-"""Pale to dark; positions are shares of the largest error shown."""
+MESH = "mesh"
+"""Style of mesh layers, which QGIS loads as plain files."""
 
 _alive: deque[Styler] = deque(maxlen=256)
 
 
 class Styler(QgsProcessingLayerPostProcessorInterface):
-    """Gives a loaded result layer one of the styles ``relief``, ``difference``, ``uncertainty`` and ``provenance``."""
+    """Gives a loaded result layer its style: relief, difference, uncertainty, provenance or mesh.
+
+    Attributes
+    ----------
+    crs
+        WKT or ``EPSG:n`` that a layer gets whose file has no place for one.
+
+    """
 
     def __init__(self, style: str) -> None:
         super().__init__()
+        self.crs = ""
+        self._kind = QgsMeshLayer if style == MESH else QgsRasterLayer
         self._style = {
             "relief": style_relief, "difference": style_difference, "uncertainty": style_uncertainty,
-            "provenance": style_provenance,
+            "provenance": style_provenance, MESH: mesh_styling.style_mesh,
         }[style]  # fmt: skip
 
     def postProcessLayer(
         self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> None:
         """Style the layer; QGIS calls this."""
-        if isinstance(layer, QgsRasterLayer) and layer.isValid():
+        if isinstance(layer, self._kind) and layer.isValid():
+            if self.crs and not layer.crs().isValid():
+                crs = QgsCoordinateReferenceSystem()
+                crs.createFromUserInput(self.crs)
+                layer.setCrs(crs)
             self._style(layer)
             layer.triggerRepaint()
 

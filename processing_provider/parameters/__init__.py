@@ -8,10 +8,12 @@ what can be read is judged by the settings of the job alone. Imports the standar
 from __future__ import annotations
 
 from .choices import choice, compression, honour_input, layout, precision, resume, sampling, switch, voids, z_unit
-from .numbers import cell_size, given_number, given_whole, memory, minutes, nodata, scale, seed
-from .outputs import folder_output, html_output, raster_output, table_output
+from .features import features
+from .meshes import is_temporary, mesh_crs, mesh_format, mesh_output, mesh_source, mesh_unit, mesh_z_factor
+from .numbers import cell_size, given_number, given_whole, memory, minutes, nodata, number, scale, seed, whole
+from .outputs import folder_output, html_output, raster_output, table_output, vector_output
 from .parameter import Call, Definition, Output, Parameter, helped
-from .rasters import band, dem_folder, dems, extent, grid, raster, reference, source
+from .rasters import band, dem_folder, dems, extent, grid, measured_dem, raster, reference, source
 from .texts import device, given_text, model, options, recipe, scheduler, text, trained_model
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "dems",
     "device",
     "extent",
+    "features",
     "folder_output",
     "given_number",
     "given_text",
@@ -35,11 +38,20 @@ __all__ = [
     "helped",
     "honour_input",
     "html_output",
+    "is_temporary",
     "layout",
+    "measured_dem",
     "memory",
+    "mesh_crs",
+    "mesh_format",
+    "mesh_output",
+    "mesh_source",
+    "mesh_unit",
+    "mesh_z_factor",
     "minutes",
     "model",
     "nodata",
+    "number",
     "options",
     "precision",
     "raster",
@@ -56,6 +68,8 @@ __all__ = [
     "table_output",
     "text",
     "trained_model",
+    "vector_output",
     "voids",
+    "whole",
     "z_unit",
 ]

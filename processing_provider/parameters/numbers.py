@@ -35,13 +35,14 @@ def scale() -> Parameter:
     )
 
 
-def cell_size() -> Parameter:
-    """Cell size of the result."""
+def cell_size(text: str = "") -> Parameter:
+    """Cell size of the result; ``text`` is the help where the usual one does not fit."""
     return Parameter(
         "CELL_SIZE",
         lambda: helped(
             QgsProcessingParameterDistance("CELL_SIZE", "Cell size", None, "INPUT", True, 0.0),
-            "Width and height of the new cells in horizontal units of the input's CRS (degrees where it is "
+            text
+            or "Width and height of the new cells in horizontal units of the input's CRS (degrees where it is "
             "geographic). It goes before scale.",
         ),
         lambda call: {"cell_size": given_number(call, "CELL_SIZE", "Cell size")},
@@ -122,3 +123,27 @@ def given_whole(call: Call, name: str, label: str) -> int | None:
     if number is not None and number != int(number):
         raise TerrainError(f"{label} is {number:g}; it must be a whole number.")
     return None if number is None else int(number)
+
+
+def number(
+    name: str, label: str, text: str, default: float | None = None, low: float | None = None, advanced: bool = False
+) -> Parameter:
+    """One number of a tool; empty stands for ``default``."""
+    return Parameter(
+        name,
+        lambda: helped(
+            Number(name, label, Number.Type.Double, default, True, *([] if low is None else [low])), text, advanced
+        ),
+        lambda call: {name.lower(): default if call.raw(name) is None else given_number(call, name, label)},
+    )
+
+
+def whole(name: str, label: str, text: str, low: int | None = None, advanced: bool = False) -> Parameter:
+    """One whole number of a tool; None where it is empty."""
+    return Parameter(
+        name,
+        lambda: helped(
+            Number(name, label, Number.Type.Integer, None, True, *([] if low is None else [low])), text, advanced
+        ),
+        lambda call: {name.lower(): given_whole(call, name, label)},
+    )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from qgis.core import (
+    QgsProcessing,
     QgsProcessingParameterFileDestination,
     QgsProcessingParameterFolderDestination,
     QgsProcessingParameterRasterDestination,
+    QgsProcessingParameterVectorDestination,
 )
 
 from .parameter import Parameter, helped
@@ -19,6 +21,20 @@ def raster_output(
         name,
         lambda: helped(
             QgsProcessingParameterRasterDestination(name, label, None, optional, made or not optional), text
+        ),
+        lambda call: {name.lower(): call.algorithm.parameterAsOutputLayer(call.parameters, name, call.context)},
+        is_destination=True,
+        style=style,
+    )
+
+
+def vector_output(name: str, label: str, text: str, style: str = "", optional: bool = True) -> Parameter:
+    """A file of features to write, a GeoPackage unless its name says otherwise; if optional, not made at first."""
+    anything = QgsProcessing.SourceType.TypeVectorAnyGeometry
+    return Parameter(
+        name,
+        lambda: helped(
+            QgsProcessingParameterVectorDestination(name, label, anything, None, optional, not optional), text
         ),
         lambda call: {name.lower(): call.algorithm.parameterAsOutputLayer(call.parameters, name, call.context)},
         is_destination=True,

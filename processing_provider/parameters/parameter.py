@@ -6,7 +6,7 @@ Imports the standard library and qgis.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from qgis.core import (
@@ -23,11 +23,24 @@ Definition = QgsProcessingParameterDefinition
 
 @dataclass(frozen=True)
 class Call:
-    """One call of an algorithm: who was called, with what, in which context."""
+    """One call of an algorithm: who was called, with what, in which context.
+
+    Attributes
+    ----------
+    algorithm, parameters, context
+        As QGIS hands them over.
+    trial
+        Whether the values are only checked; nothing is written then.
+    scratch
+        Temporary files that reading has made; the algorithm removes them when it is done.
+
+    """
 
     algorithm: QgsProcessingAlgorithm
     parameters: dict
     context: QgsProcessingContext
+    trial: bool = False
+    scratch: list[str] = field(default_factory=list)
 
     def raw(self, name: str) -> Any:
         """The value as it was given, or the default; None where it is empty."""

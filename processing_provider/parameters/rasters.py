@@ -52,6 +52,15 @@ def _dem(name: str, label: str, kind: str) -> Parameter:
     )
 
 
+def measured_dem(text: str) -> Parameter:
+    """A DEM that may be left out, with what the user set on its layer; its band is the parameter BAND."""
+    return Parameter(
+        "DEM",
+        lambda: helped(QgsProcessingParameterRasterLayer("DEM", "DEM", None, True), text),
+        _read_measured_dem,
+    )
+
+
 def dems() -> Parameter:
     """Any number of DEMs: layers or files, with what the user set on the layers."""
     return Parameter(
@@ -138,6 +147,14 @@ def _read_dem(call: Call, name: str, label: str) -> dict:
     return {key: path, f"{before}crs": crs, f"{before}no_data": no_data}
 
 
+def _read_measured_dem(call: Call) -> dict:
+    layer, path = _raster(call, "DEM", "DEM")
+    if layer is None:
+        return {"dem": "", "dem_crs": "", "dem_no_data": ()}
+    crs, no_data = _set_on_layer(layer, given_whole(call, "BAND", "Band"))
+    return {"dem": path, "dem_crs": crs, "dem_no_data": no_data}
+
+
 def _set_on_layer(layer: QgsRasterLayer, band: int | None) -> tuple[str, tuple]:
     """CRS and no-data ranges that the user has set on a layer and that its file does not have."""
     provider = layer.dataProvider()
@@ -147,7 +164,7 @@ def _set_on_layer(layer: QgsRasterLayer, band: int | None) -> tuple[str, tuple]:
             f"The layer {layer.name()} ignores the no-data value of its file; switch it on in the layer's "
             "transparency settings, or export the raster without it."
         )
-    crs = _crs_text(layer.crs()) if layer.crs() != provider.crs() else ""
+    crs = crs_text(layer.crs()) if layer.crs() != provider.crs() else ""
     return crs, tuple(_interval(r) for r in provider.userNoDataValues(number))
 
 
@@ -216,7 +233,8 @@ def _gdal_name(layer: QgsRasterLayer, label: str) -> str:
     return os.path.abspath(text) if os.path.exists(text) else text
 
 
-def _crs_text(crs: Any) -> str:
+def crs_text(crs: Any) -> str:
+    """A CRS of QGIS as ``EPSG:n`` or WKT; empty where it is unknown."""
     if not crs.isValid():
         return ""
     return crs.authid() if crs.authid().startswith("EPSG:") else crs.toWkt(crs.WktVariant.WKT2_2018)
@@ -248,7 +266,7 @@ def _read_extent(call: Call) -> dict:
     _refuse_unknown_crs(given)
     crs = call.algorithm.parameterAsExtentCrs(call.parameters, "EXTENT", call.context)
     bounds = (rectangle.xMinimum(), rectangle.yMinimum(), rectangle.xMaximum(), rectangle.yMaximum())
-    return {"extent": bounds, "extent_crs": _crs_text(crs)}
+    return {"extent": bounds, "extent_crs": crs_text(crs)}
 
 
 def _refuse_unknown_crs(extent: Any) -> None:

@@ -16,20 +16,21 @@ from ...core.elevation.card import DEFAULT_MODEL
 from .parameter import Call, Parameter, helped
 
 
-def model() -> Parameter:
-    """Elevation model: an open set, so a string."""
+def model(text: str = "") -> Parameter:
+    """Elevation model: an open set, so a string; ``text`` is the help where the usual one does not fit."""
     return Parameter(
         "MODEL",
         lambda: helped(
             _suggesting("MODEL", "Model", "", "models"),
-            f"Name of an installed model, or a model folder. Empty: {DEFAULT_MODEL}. The model baseline needs no "
+            text
+            or f"Name of an installed model, or a model folder. Empty: {DEFAULT_MODEL}. The model baseline needs no "
             "weights and is bicubic interpolation that keeps the averages of the coarse cells.",
         ),
         lambda call: {"model": given_text(call, "MODEL")},
     )
 
 
-def device() -> Parameter:
+def device(advanced: bool = False) -> Parameter:
     """Where the model runs: an open set, so a string."""
     return Parameter(
         "DEVICE",
@@ -37,6 +38,7 @@ def device() -> Parameter:
             _suggesting("DEVICE", "Device", "auto", "devices"),
             "auto, cpu, cuda, or cuda:N for graphics card N. With auto the log and the output DEVICE_USED say which "
             "one was taken.",
+            advanced=advanced,
         ),
         lambda call: {"device": given_text(call, "DEVICE") or "auto"},
     )

@@ -1,0 +1,13 @@
+"""Vector files: polygons and lines in the CRS of a DEM, features out; the only user of pyogrio.
+
+Arrays in and arrays out, so that millions of points are no burden. Raster and vector files are read by two copies of
+GDAL, rasterio's and pyogrio's, which do not know each other's settings; a test runs both in one process.
+"""
+
+from __future__ import annotations
+
+from .placing import straightened
+from .reading import layers_of, read_lines, read_polygons
+from .writing import DRIVERS, Layer, write, write_layers
+
+__all__ = ["DRIVERS", "Layer", "layers_of", "read_lines", "read_polygons", "straightened", "write", "write_layers"]
