@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyproj
 from numpy.typing import NDArray
+from pyproj.crs import ProjectedCRS
+from pyproj.crs.coordinate_operation import LambertAzimuthalEqualAreaConversion
 from pyproj.exceptions import CRSError, ProjError
 
 from .errors import TerrainError
@@ -25,6 +27,9 @@ Bounds = tuple[float, float, float, float]
 MAX_SCALE = 16.0
 TOLERANCE_PX = 1e-6
 """Cell counts and extents within this share of a cell of a whole number are taken as whole."""
+
+TRUE_LENGTHS = 1e-3
+"""Lengths of a projected CRS that are off by less than this share are taken as they are."""
 
 POSITION_PARTS = 2.0**30
 """Positions are whole multiples of this part of a cell, so that counting them from any other cell stays exact."""
@@ -227,6 +232,36 @@ def metres_per_cell(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64
         return flat
     next_good = good[np.searchsorted(good, np.arange(grid.rows)).clip(max=good.size - 1)]
     return width_m[next_good], height_m[next_good]
+
+
+def true_plane(grid: Grid) -> tuple[Change, str]:
+    """How coordinates of a grid become metres in a plane where lengths are true, and the CRS of that plane.
+
+    A projected CRS whose lengths are right (:data:`TRUE_LENGTHS`, in the grid's middle column) keeps its axes, in
+    metres; so does an unknown one. Degrees, and projections that stretch, are taken to a Lambert azimuthal equal-area
+    projection around the grid's centre.
+
+    Returns
+    -------
+    change, crs
+        The change of coordinates, and the WKT of the equal-area CRS; empty where the axes are kept.
+
+    """
+    crs = _horizontal(crs_of(grid.crs)) if grid.crs else None
+    unit_m = _unit_m(crs)
+    width_m, height_m = metres_per_cell(grid)
+    off = max(np.abs(width_m / (grid.dx * unit_m) - 1).max(), np.abs(height_m / (grid.dy * unit_m) - 1).max())
+    if crs is None or crs.geodetic_crs is None or (not crs.is_geographic and off <= TRUE_LENGTHS):
+        return lambda x, y: (x * unit_m, y * unit_m), ""
+    x, y = grid.x0 + grid.cols / 2 * grid.dx, grid.y0 - grid.rows / 2 * grid.dy
+    longitude, latitude = pyproj.Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True).transform(x, y)
+    if not (math.isfinite(longitude) and abs(latitude) <= 90):
+        raise TerrainError(
+            f"The middle of the DEM, {x:.8g}, {y:.8g}, is no place in {crs_name(grid.crs)}; {WARP_HINT}."
+        )
+    local = ProjectedCRS(LambertAzimuthalEqualAreaConversion(latitude, longitude), geodetic_crs=crs.geodetic_crs)
+    change: Change = pyproj.Transformer.from_crs(crs, local, always_xy=True).transform
+    return change, local.to_wkt()
 
 
 def vertical_unit(crs: str) -> str | None:

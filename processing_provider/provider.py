@@ -8,11 +8,25 @@ from qgis.PyQt.QtGui import QIcon
 from .algorithm import RESOURCES, tr
 from .comparedem import CompareDems
 from .enginereport import EngineReport
+from .meshreport import MeshReport
+from .meshtoraster import MeshToRaster
 from .setupengine import SetupEngine
 from .superresolve import SuperResolve
+from .terrainmesh import TerrainMesh
+from .terrainsolid import TerrainSolid
 from .traindem import TrainDem
 
-ALGORITHMS = (SuperResolve, CompareDems, TrainDem, SetupEngine, EngineReport)
+ALGORITHMS = (
+    SuperResolve,
+    CompareDems,
+    TrainDem,
+    TerrainMesh,
+    TerrainSolid,
+    MeshToRaster,
+    MeshReport,
+    SetupEngine,
+    EngineReport,
+)
 
 
 class TerrainProvider(QgsProcessingProvider):
@@ -25,7 +39,7 @@ class TerrainProvider(QgsProcessingProvider):
         return tr("Neural Terrain")
 
     def longName(self) -> str:
-        return tr("Neural Terrain: finer elevation models")
+        return tr("Neural Terrain: finer elevation models and terrain meshes")
 
     def icon(self) -> QIcon:
         return QIcon(self.svgIconPath())

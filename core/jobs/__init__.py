@@ -7,5 +7,6 @@ heavy is imported inside ``run``.
 
 from __future__ import annotations
 
-NAMES = ("superresolve", "comparedem", "traindem", "enginereport")
+NAMES = ("superresolve", "comparedem", "traindem", "terrainmesh", "terrainsolid", "meshtoraster", "meshreport",
+         "enginereport")  # fmt: skip
 """Modules of this package that can be asked for by name."""

@@ -1,0 +1,158 @@
+"""What *Terrain mesh* says to its user: refusals, and what matters about DEM and mesh, each once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import TerrainError
+from ..jobs.superresolve import same_file
+from ..jobs.terrainmesh import Settings
+from ..progress import Progress
+from ..raster import Source
+from .checking import Findings
+from .heights import Range
+
+MANY_TRIANGLES = 2_000_000
+"""More than these QGIS draws slowly."""
+
+BYTES_PER_TRIANGLE = 56
+"""Of a UGRID file: three corners and values of the face, and half a vertex with its values."""
+
+MEMORY_PER_TRIANGLE = 400
+"""Bytes that joining, measuring and writing a mesh take for each triangle."""
+
+MOST_TRIANGLES = 350_000_000
+"""More do not fit into a file of the format UGRID, whose tables have at most 4 GB."""
+
+FAR_BEYOND = 5
+"""Bounds that a mesh may be off between cells before it is worth a warning."""
+
+
+def refuse_outputs(settings: Settings, source: Source) -> None:
+    """Outputs without a folder, or that the DEM reads: the Settings compare names, a VRT can read more."""
+    for path in settings.outputs.values():
+        folder = Path(path).parent
+        if not folder.is_dir():
+            raise TerrainError(f"The folder {folder} does not exist; make it or choose another for {Path(path).name}.")
+        if Path(path).is_dir():
+            raise TerrainError(f"The output {path} is a folder; give the name of a file.")
+        if any(same_file(path, member) for member in source.files):
+            raise TerrainError(f"The output {path} is read by the input {source.path}; choose another name.")
+
+
+def before(source: Source, progress: Progress) -> None:
+    """Units and CRS."""
+    if not source.grid.crs:
+        progress.warn(
+            "The DEM has no CRS; its horizontal unit is taken as metres. Assign one with 'Assign projection'."
+        )
+    if source.unknown_unit:
+        progress.warn(
+            f"The band calls its vertical unit {source.unknown_unit!r}, which is not known; heights are taken as "
+            f"{source.unit}. Convert them, or say the unit with Z_UNIT."
+        )
+    elif not source.unit_known:
+        progress.info("Neither the band nor the CRS names a vertical unit; heights are taken as metres.")
+
+
+def refuse_nothing(count: int, *, masked: bool) -> None:
+    """End a run that has no triangle."""
+    if count:
+        return
+    where = "inside the mask" if masked else "in the DEM"
+    raise TerrainError(
+        f"There is nothing to mesh {where}: no four cells in a square, or three of them, have heights. Check no-data"
+        f"{' and the place of the mask' if masked else ''}."
+    )
+
+
+def of_the_bound(known: Range, bound: float, unit: str, progress: Progress) -> None:
+    """Which bound was chosen."""
+    if known.low <= known.high:
+        progress.info(
+            f"Heights range from {known.low:.6g} to {known.high:.6g} {unit}; the bound is {bound:g}, about a hundredth "
+            "of the range. MAX_ERROR sets another."
+        )
+
+
+def of_the_breaklines(missed: int, pieces: int, progress: Progress) -> None:
+    """Pieces that no edge follows."""
+    if not pieces:
+        progress.warn("The breaklines do not touch the DEM, so no edge follows them; check the CRS of both.")
+    if missed:
+        progress.warn(
+            f"{missed} of {pieces} pieces of breaklines could not be followed to their end: too many lines lie "
+            "within one cell there, or they run along the edge of a tile."
+        )
+
+
+def forecast(triangles: float, progress: Progress) -> None:
+    """How large the mesh will be, from its first tiles; one that will not fit into memory is refused."""
+    size_mb, memory_mb = triangles * BYTES_PER_TRIANGLE / 1e6, triangles * MEMORY_PER_TRIANGLE / 1e6
+    progress.info(
+        f"The mesh will have about {_count(triangles)} triangles, its file about {size_mb:.0f} MB; measuring it takes "
+        f"about {memory_mb:.0f} MB of memory."
+    )
+    if triangles < MANY_TRIANGLES:
+        return
+    from ..elevation.compute import memory_bytes  # loads torch
+
+    there_mb = memory_bytes() / 1e6
+    if memory_mb > there_mb or triangles > MOST_TRIANGLES:
+        raise TerrainError(
+            f"The mesh would have about {_count(triangles)} triangles, which take {memory_mb:.0f} MB of memory; "
+            f"there are {there_mb:.0f} MB, and {_count(MOST_TRIANGLES)} triangles go into a file. Give a larger "
+            "MAX_ERROR, or mesh a part with a MASK."
+        )
+
+
+def of_the_size(triangles: int, progress: Progress) -> None:
+    """That QGIS takes its time."""
+    if triangles > MANY_TRIANGLES:
+        progress.warn(
+            f"The mesh has {_count(triangles)} triangles; QGIS draws more than {_count(MANY_TRIANGLES)} slowly. A "
+            "larger MAX_ERROR makes fewer."
+        )
+
+
+def of_the_budget(triangles: int, wanted: int, progress: Progress) -> None:
+    """A budget that cannot be kept."""
+    if triangles > wanted:
+        progress.warn(
+            f"The mesh has {triangles} triangles, more than the {wanted} asked for: its borders, voids, tiles and "
+            "breaklines need them. A larger TILE_SIZE can make fewer."
+        )
+
+
+def of_the_rmse(rmse: float, wanted: float, progress: Progress) -> None:
+    """An RMSE that was not reached."""
+    if rmse > wanted:
+        progress.warn(f"The RMSE is {rmse:.6g}, more than the {wanted:g} asked for; ask for a little less.")
+
+
+def of_the_bound_between(found: Findings, bound: float | None, progress: Progress) -> None:
+    """A mesh that is much farther off between the cells than at them."""
+    between = found.accuracy.between_largest
+    if bound is not None and between > FAR_BEYOND * bound:
+        progress.warn(
+            f"The bound of {bound:g} holds at cell centres; between them the mesh is off by up to {between:.6g}, at "
+            f"row {found.accuracy.place[0]:.2f}, column {found.accuracy.place[1]:.2f}. BOUND_AT=BETWEEN holds it there "
+            "too."
+        )
+
+
+def after(found: Findings, unit: str, progress: Progress) -> None:
+    """What was measured."""
+    accuracy = found.accuracy
+    if not accuracy.covered:
+        progress.warn("The mesh covers no centre of a cell, so its error cannot be measured at cells.")
+        return
+    progress.info(
+        f"Measured against the DEM, in {unit}: largest error {accuracy.largest:.6g} at cells and "
+        f"{accuracy.between_largest:.6g} between them, RMSE {accuracy.rmse:.6g}, mean {accuracy.mean:.3g}; "
+        f"{accuracy.share:.2%} of the DEM's cells are covered; cracks and T-junctions: {found.seams}."
+    )
+
+
+def _count(number: float) -> str:
+    return f"{number / 1e6:.3g} million" if number >= 1e6 else f"{number:.3g}"
