@@ -1,0 +1,98 @@
+"""What a run says about itself: sizes, scale and volumes, and what a user may have meant otherwise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..grid import crs_name
+from ..jobs.terrainsolid import Settings
+from ..progress import Progress
+from ..raster import Source
+from ..vertical import METRES
+from .model import Model, spoken_mm, spoken_scale
+
+if TYPE_CHECKING:
+    from .shaping import Outline, Solid
+
+LARGE_MM = 2000.0
+SMALL_MM = 5.0
+UNITS = {"metre": "m", "foot": "ft", "us-foot": "US ft"}
+
+
+def about_source(source: Source, progress: Progress) -> None:
+    """What the DEM does not say."""
+    if not source.grid.crs:
+        progress.warn("The DEM has no CRS; one of its units is taken for one metre.")
+    if source.unknown_unit:
+        progress.warn(
+            f"The DEM's vertical unit {source.unknown_unit!r} is unknown; heights are taken as metres. Set Z_UNIT if "
+            "they are feet."
+        )
+    elif not source.unit_known:
+        progress.info("The DEM does not state its vertical unit; heights are taken as metres.")
+
+
+def about_averaging(block: int, cell_mm: float, progress: Progress) -> None:
+    """That several cells became one."""
+    progress.info(
+        f"A cell of the DEM is {cell_mm:.2g} mm wide on the model, finer than printers resolve; {block} x {block} "
+        "cells are averaged to one."
+    )
+
+
+def about_model(model: Model, area: Outline, progress: Progress) -> None:
+    """Where the model lies."""
+    if model.plane.crs:
+        progress.info(
+            f"Lengths in {crs_name(model.plane.ground.grid.crs)} are not those on the ground; the model is made in an "
+            "equal-area projection around its middle."
+        )
+    parts = len(area.cells.geoms)
+    if parts > 1:
+        progress.info(f"The outline has {parts} parts that do not touch; each becomes a body of its own in one file.")
+    holes = sum(len(part.interiors) for part in area.cells.geoms)
+    if holes:
+        count = "One hole goes" if holes == 1 else f"{holes} holes go"
+        progress.info(f"{count} through the model, where the outline has one or the DEM knows no height.")
+
+
+def about_result(model: Model, solid: Solid, origin: tuple[float, float, float], progress: Progress) -> None:
+    """Sizes, volumes and place of the finished model."""
+    progress.info(f"{spoken_scale(model.scale)} gives {spoken_mm(solid.sizes_mm)}.")
+    progress.info(
+        f"Volume: {solid.volume_mm3 / 1000:.4g} cm3; the sum over the cells is {solid.cells_mm3 / 1000:.4g} cm3, the "
+        f"body differs from it by {100 * (solid.body_mm3 / solid.cells_mm3 - 1):+.3f} %."
+    )
+    crs = "the equal-area projection" if model.plane.crs else crs_name(model.plane.ground.grid.crs)
+    progress.info(
+        f"The model counts from x = {origin[0]:.10g}, y = {origin[1]:.10g} in {crs}, height {origin[2]:.6g} "
+        f"{UNITS[model.unit]}."
+    )
+    largest = max(solid.sizes_mm)
+    if largest > LARGE_MM:
+        progress.warn(f"The model is {largest / 1000:.3g} m large; a larger MODEL_SCALE makes it smaller.")
+    if max(solid.sizes_mm[:2]) < SMALL_MM:
+        progress.warn(
+            f"The model is only {max(solid.sizes_mm[:2]):.2g} mm wide; a smaller MODEL_SCALE makes it larger."
+        )
+
+
+def no_room_for_label(settings: Settings, progress: Progress) -> None:
+    """That the label was left out."""
+    progress.warn(
+        f"The label {settings.label!r} has no room on the underside and was left out; give a shorter one, a larger "
+        "model or a thicker base."
+    )
+
+
+def too_high(model: Model, highest_mm: float) -> str:
+    """Why a base level cannot be, and which one could."""
+    unit = METRES[model.unit]
+    given = (model.base_m or 0.0) / unit
+    most = np.floor(model.height_m(highest_mm) / unit * 100) / 100
+    return (
+        f"The base level is {given:g} {UNITS[model.unit]}, which is not below the lowest point; give at most "
+        f"{most:.10g} {UNITS[model.unit]}."
+    )
