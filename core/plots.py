@@ -229,9 +229,9 @@ def png(picture: Bytes) -> bytes:
     )
 
 
-def svg_image(svg: str, text: str) -> str:
-    """An ``img`` element that holds a chart."""
-    return _image("image/svg+xml", svg.encode("utf-8"), text, (HEIGHT, WIDTH))
+def svg_image(svg: str, text: str, shape: tuple[int, int] = (HEIGHT, WIDTH)) -> str:
+    """An ``img`` element that holds a chart, or another drawing of ``shape`` (height, width)."""
+    return _image("image/svg+xml", svg.encode("utf-8"), text, shape)
 
 
 def png_image(picture: Bytes, text: str, width: int = 0) -> str:

@@ -1,21 +1,17 @@
 """The HTML report of a comparison: one page with everything inside, no network, no script.
 
-Takes the plain figures of :mod:`.comparison` and the pictures of :mod:`.maps`. Imports numpy, :mod:`.plots` and
-:mod:`.table`.
+Takes the plain figures of :mod:`.comparison` and the pictures of :mod:`.maps`. Imports numpy, :mod:`.page`,
+:mod:`.plots` and :mod:`.table`.
 """
 
 from __future__ import annotations
 
-import html
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 
+from . import page as pages
 from . import plots, table
+from .page import charts, number, share, table_of
 from .plots import Axes, Series
-
-Rows = Sequence[Sequence[str]]
 
 PICTURE_PX = 450
 """Longer side of the pictures on the page."""
@@ -31,8 +27,7 @@ def page(found: dict, pictures: dict) -> str:
     about = found["about"]
     title = f"{about['input']} against {about['reference']}"
     sections = [_heading(found), _maps(pictures), _errors(found), _structure(found), _classes(found), _coarse(found)]
-    body = "\n".join([f"<h1>{html.escape(title)}</h1>", *filter(None, sections), METHOD])
-    return PAGE.replace("@TITLE@", html.escape(title)).replace("@BODY@", body)
+    return pages.page(title, [*sections, METHOD])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -55,8 +50,7 @@ def _heading(found: dict) -> str:
         if about[name]:
             rows.append((name.capitalize() + (" DEM" if name == "coarse" else " raster"), about[name]))
     rows.append(("Made by", f"{about['software']}; heights and errors in metres"))
-    warnings = "".join(f'<p class="warning">{html.escape(text)}</p>' for text in found["warnings"])
-    return _table((), rows) + warnings
+    return table_of((), rows) + pages.warnings(found["warnings"])
 
 
 def _dem(about: dict, which: str) -> str:
@@ -84,7 +78,7 @@ def _maps(pictures: dict) -> str:
         one = pictures["detail"]
         drawn += [
             f"<p>Where the error is largest: {one['cells']} x {one['cells']} cells from row {one['row']}, column "
-            f"{one['column']} (RMSE {_number(one['rmse_m'])} m), cell by cell. Look for steps, ripples and terraces "
+            f"{one['column']} (RMSE {number(one['rmse_m'])} m), cell by cell. Look for steps, ripples and terraces "
             "that the reference does not have.</p>",
             _row_of_pictures(one),
         ]
@@ -92,7 +86,7 @@ def _maps(pictures: dict) -> str:
 
 
 def _row_of_pictures(one: dict) -> str:
-    most = _number(one["most_m"])
+    most = number(one["most_m"])
     labels = {
         "reference": "Reference",
         "input": "Input",
@@ -100,45 +94,42 @@ def _row_of_pictures(one: dict) -> str:
     }
     rows, cols = one["input"].shape[:2]
     width = max(round(PICTURE_PX * min(cols / rows, 1)), 1)
-    cells = "".join(
-        f"<td>{plots.png_image(one[name], label, width)}<br>{html.escape(label)}</td>" for name, label in labels.items()
-    )
-    return f'<table class="pictures"><tr>{cells}</tr></table>'
+    return pages.pictures([(plots.png_image(one[name], label, width), label) for name, label in labels.items()])
 
 
 def _errors(found: dict) -> str:
     scores, band = found["scores"], found["band"]
     rows = [
-        ("Elevation RMSE", _number(scores["rmse_m"]), "m"),
-        ("Elevation MAE", _number(scores["mae_m"]), "m"),
-        ("Bias, input minus reference", _number(scores["bias_m"]), "m"),
-        ("LE90: nine tenths of the cells are within", _number(scores["le90_m"]), "m"),
-        ("Slope RMSE", _number(scores["slope_rmse_deg"]), "degrees"),
-        ("Mean angle between surface normals", _number(scores["normal_angle_deg"]), "degrees"),
-        ("Aspect RMSE, where the slope is above 2 degrees", _number(scores["aspect_rmse_deg"]), "degrees"),
-        ("Aspect MAE, where the slope is above 2 degrees", _number(scores["aspect_mae_deg"]), "degrees"),
-        ("Profile curvature RMSE, same cells", _number(scores["curvature_rmse_per_100m"]), "radians per 100 m"),
+        ("Elevation RMSE", number(scores["rmse_m"]), "m"),
+        ("Elevation MAE", number(scores["mae_m"]), "m"),
+        ("Bias, input minus reference", number(scores["bias_m"]), "m"),
+        ("LE90: nine tenths of the cells are within", number(scores["le90_m"]), "m"),
+        ("Slope RMSE", number(scores["slope_rmse_deg"]), "degrees"),
+        ("Mean angle between surface normals", number(scores["normal_angle_deg"]), "degrees"),
+        ("Aspect RMSE, where the slope is above 2 degrees", number(scores["aspect_rmse_deg"]), "degrees"),
+        ("Aspect MAE, where the slope is above 2 degrees", number(scores["aspect_mae_deg"]), "degrees"),
+        ("Profile curvature RMSE, same cells", number(scores["curvature_rmse_per_100m"]), "radians per 100 m"),
     ]
     if band["coverage"] is not None:
         rows.append(("Stated 90 % band holds the reference in", f"{band['coverage']:.1%}", "of the cells"))
-        rows.append(("Mean half width of that band", _number(band["mean_half_width_m"]), "m"))
-    return "<h2>Errors</h2>" + _table(("", "", ""), rows) + _charts([_histogram(found), _slope_errors(found)])
+        rows.append(("Mean half width of that band", number(band["mean_half_width_m"]), "m"))
+    return "<h2>Errors</h2>" + table_of(("", "", ""), rows) + charts([_histogram(found), _slope_errors(found)])
 
 
 def _structure(found: dict) -> str:
     one = found["structure"]
     rows = [
-        ("Mean slope, degrees", *map(_number, one["mean_slope_deg"])),
-        ("Roughness (deviation from the mean of 3 x 3 cells), m", *map(_number, one["roughness_m"])),
-        ("Pits per km2", *map(_number, one["pits_per_km2"])),
-        ("Pit volume, m3 per km2", *map(_number, one["pit_volume_m3_per_km2"])),
+        ("Mean slope, degrees", *map(number, one["mean_slope_deg"])),
+        ("Roughness (deviation from the mean of 3 x 3 cells), m", *map(number, one["roughness_m"])),
+        ("Pits per km2", *map(number, one["pits_per_km2"])),
+        ("Pit volume, m3 per km2", *map(number, one["pit_volume_m3_per_km2"])),
     ]
     text = (
-        f"<p>The slope distributions are {_number(one['slope_distance_deg'])} degrees apart (first Wasserstein "
-        f"distance); roughness is {_number(one['roughness_ratio'])} times that of the reference.</p>"
+        f"<p>The slope distributions are {number(one['slope_distance_deg'])} degrees apart (first Wasserstein "
+        f"distance); roughness is {number(one['roughness_ratio'])} times that of the reference.</p>"
     )
-    charts = _charts([_slope_distribution(found), _spectrum(found)])
-    return "<h2>Texture</h2>" + _table(("", "input", "reference"), rows) + text + charts
+    drawn = charts([_slope_distribution(found), _spectrum(found)])
+    return "<h2>Texture</h2>" + table_of(("", "input", "reference"), rows) + text + drawn
 
 
 def _classes(found: dict) -> str:
@@ -147,21 +138,21 @@ def _classes(found: dict) -> str:
     banded = found["band"]["coverage"] is not None
     rows = []
     for row in found["by_slope_deg"]:
-        line = [*_class_cells(row), _number(slopes.get(row["low"]))]
-        rows.append(line + ([_share(row["coverage"]), _number(row["band"])] if banded else []))
+        line = [*_class_cells(row), number(slopes.get(row["low"]))]
+        rows.append(line + ([share(row["coverage"]), number(row["band"])] if banded else []))
     parts = [
         "<h2>By slope of the reference</h2>",
-        _table((*heads, *(("in band", "half width m") if banded else ())), rows),
+        table_of((*heads, *(("in band", "half width m") if banded else ())), rows),
     ]
     relief = [_class_cells(row) for row in found["by_relief_m"]]
     parts += ["<h2>By local relief</h2><p>Standard deviation of the reference in patches of 16 x 16 cells.</p>"]
-    parts += [_table(("Relief, m", *heads[1:6]), relief), _charts([_relief_errors(found), _distance_errors(found)])]
+    parts += [table_of(("Relief, m", *heads[1:6]), relief), charts([_relief_errors(found), _distance_errors(found)])]
     return "\n".join(parts)
 
 
 def _class_cells(row: dict) -> list[str]:
     high = "more" if row["high"] >= 10_000 else f"{row['high']:g}"
-    measures = (_number(row[name]) for name in ("rmse", "mae", "bias", "le90"))
+    measures = (number(row[name]) for name in ("rmse", "mae", "bias", "le90"))
     return [f"{row['low']:g} to {high}", f"{row['cells']:,}", *measures]
 
 
@@ -170,11 +161,11 @@ def _coarse(found: dict) -> str:
     if not one["cells"]:
         return ""
     rows = [
-        ("Largest difference", _number(one["max_m"]), "m"),
-        ("RMSE", _number(one["rmse_m"]), "m"),
+        ("Largest difference", number(one["max_m"]), "m"),
+        ("RMSE", number(one["rmse_m"]), "m"),
         ("Coarse cells", f"{one['cells']:,}", ""),
     ]
-    return "<h2>Averages of the input against the coarse DEM</h2>" + _table(("", "", ""), rows)
+    return "<h2>Averages of the input against the coarse DEM</h2>" + table_of(("", "", ""), rows)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -247,38 +238,8 @@ def _column(rows: list[dict], name: str) -> list[float]:
     return [float("nan") if row[name] is None else row[name] for row in rows]
 
 
-def _charts(images: Sequence[str]) -> str:
-    return "".join(f"<p class='charts'>{''.join(filter(None, images))}</p>") if any(images) else ""
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # Text
-
-
-def _table(heads: Sequence[str], rows: Rows) -> str:
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in heads)
-    lines = "".join(_line(row) for row in rows)
-    return f"<table>{f'<tr>{head}</tr>' if any(heads) else ''}{lines}</table>"
-
-
-def _line(row: Sequence[str]) -> str:
-    first, *others = row
-    cells = "".join(f"<td>{html.escape(value)}</td>" for value in others)
-    return f"<tr><th>{html.escape(first)}</th>{cells}</tr>"
-
-
-def _number(value: Any) -> str:
-    """Three or four digits, never an exponent for plain sizes; a dash for none."""
-    if value is None:
-        return "-"
-    size = abs(value)
-    if size >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.4g}" if size >= 1e-4 or size == 0 else f"{value:.1e}"
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
 
 
 def _metres(value: float) -> str:
@@ -291,18 +252,3 @@ ground: slope and aspect after Horn, as gdaldem does, and curvature after Evans.
 round. A pit is a cell lower than its eight neighbours. Power is that of windows of up to 128 x 128 cells without
 their plane, tapered; at wavelengths where the power of the error reaches that of the reference, detail is not where it
 should be. The distance to the nearest known cell is counted in cells with a height only.</p>"""
-
-PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>@TITLE@</title><style>
-body { font: 15px/1.5 sans-serif; margin: 2em auto; max-width: 1500px; padding: 0 1em; color: #2b2a28; }
-h1 { font-size: 1.6em; } h2 { font-size: 1.15em; margin: 1.6em 0 0.4em; color: #6b4a2b; }
-table { border-collapse: collapse; }
-th { text-align: left; font-weight: normal; color: #77736c; vertical-align: top; }
-th, td { padding: 0.25em 1.4em 0.25em 0; border-bottom: 1px solid #e7e3dc; }
-.pictures td { border: 0; padding: 0 1em 0.6em 0; vertical-align: top; color: #77736c; }
-.charts img { margin: 0 1.5em 0.5em 0; } img { max-width: 100%; image-rendering: pixelated; }
-.warning { border-left: 4px solid #b5562f; padding-left: 0.8em; }
-</style></head><body>
-@BODY@
-</body></html>
-"""

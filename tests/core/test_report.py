@@ -12,7 +12,7 @@ import pytest
 import rasterio
 from rasterio.io import MemoryFile
 
-from neural_terrain.core import maps, plots, report, table
+from neural_terrain.core import maps, page, plots, table
 from neural_terrain.core.errors import TerrainError
 from neural_terrain.core.plots import Axes, Series
 from neural_terrain.core.quality import Block
@@ -126,7 +126,7 @@ def test_maps_average_the_whole_and_keep_the_worst_window(monkeypatch):
     [(None, "-"), (0, "0"), (12345.6, "12,346"), (0.00001234, "1.2e-05"), (3.14159, "3.142"), (-0.25, "-0.25")],
 )
 def test_numbers_are_written_for_people(value, text):
-    assert report._number(value) == text
+    assert page.number(value) == text
 
 
 def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path):
