@@ -23,7 +23,8 @@ TOP_LEVEL = set(
 )
 NOT_OURS = {".git", "build", "dist", "__pycache__", ".hypothesis", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
 OWN = {"core", "plugin", "processing_provider", "resources", "tests", "neural_terrain"}
-HEAVY = {"torch", "dask", "distributed", "rasterio", "numpy", "xarray", "shapely", "pyproj", "safetensors"}
+HEAVY = {"torch", "dask", "distributed", "rasterio", "numpy", "xarray", "shapely", "pyproj", "safetensors", "numba",
+         "scipy", "pyogrio", "trimesh", "manifold3d", "lxml"}  # fmt: skip
 
 LIGHT_CORE = {"core/__init__.py", "core/errors.py", "core/progress.py", "core/elevation/__init__.py",
               "core/elevation/card.py", "core/lock.py"}  # fmt: skip
@@ -31,7 +32,8 @@ REPORTS = {"core/__main__.py", "core/jobs/enginereport.py"}
 """The two files that look at every package, to say which are there."""
 
 DOORS = {"rasterio": "core/raster/", "dask": "core/pipeline/", "distributed": "core/pipeline/",
-         "pyproj": "core/grid.py", "torch": "core/elevation/", "safetensors": "core/elevation/"}  # fmt: skip
+         "pyproj": "core/grid.py", "pyogrio": "core/vector/", "torch": "core/elevation/",
+         "safetensors": "core/elevation/", "manifold3d": "core/solid/", "numba": "core/compiled.py"}  # fmt: skip
 
 GROUND = {"errors", "progress", "vertical", "grid"}
 MAY_IMPORT = {
@@ -52,19 +54,26 @@ MAY_IMPORT = {
     "resampling": GROUND | {"tiling", "raster"},
     "plots": set(),
     "table": {"errors"},
-    "report": {"errors", "plots", "table"},
+    "page": set(),
+    "report": {"errors", "page", "plots", "table"},
     "maps": GROUND | {"tiling", "quality", "plots"},
     "model_folder": {"errors"},
     "training_report": {"plots"},
     "elevation": GROUND,
-    "mesh": GROUND,
+    "mesh": GROUND | {"tiling", "compiled"},
+    "compiled": set(),
+    "aside": {"errors"},
+    "triangles": {"errors"},
+    "mesh_check": GROUND | {"tiling", "compiled", "triangles"},
+    "mesh_files": {"errors", "vertical", "triangles", "aside"},
+    "vector": GROUND | {"aside"},
     "scene": GROUND,
     "provenance": GROUND | {"elevation"},
 }
 """Which other parts of core a part of core may import."""
 
 ASSEMBLIES = {"__init__", "__main__", "worker", "jobs", "refinement", "learning", "comparison", "model_card",
-              "model_training"}  # fmt: skip
+              "model_training", "meshing", "remeasuring", "solid"}  # fmt: skip
 """Where the parts meet; these may import all of them."""
 
 ENUM_CLASS = re.compile(r"(Type|Flag|Stat|Role|Policy|Mode|State|Level|Format|Variant|Method)s?$")

@@ -11,8 +11,12 @@ NAMES = {
     "comparedem": "INPUT BAND REFERENCE REFERENCE_BAND COARSE UNCERTAINTY Z_UNIT SCHEDULER OUTPUT "
     "DIFFERENCE SLOPE_DIFFERENCE TABLE",
     "traindem": "INPUT FOLDER MODEL MINUTES LICENCE CREDIT NAME TITLE DEVICE RECIPE SEED KEEP OUTPUT REPORT",
+    "terrainmesh": "INPUT BAND MAX_ERROR BOUND_AT MAX_TRIANGLES MAX_RMSE MODEL CELL_SIZE BREAKLINES MASK Z_FACTOR "
+    "Z_UNIT FORMAT TILE_SIZE DEVICE SCHEDULER OUTPUT ERROR_RASTER",
     "enginereport": "OUTPUT",
 }
+TOOLS = {"superresolve", "comparedem", "traindem", "terrainmesh", "terrainsolid", "meshtoraster", "meshreport",
+         "setupengine", "enginereport"}  # fmt: skip
 NUMBERS = {"ROWS", "COLUMNS", "TILES", "SECONDS", "VALID_SHARE", "FILLED_SHARE", "DEVICE_USED"}
 
 DESCRIBE = """
@@ -62,7 +66,7 @@ def test_qgis_never_has_the_engines_packages(in_qgis, dem):
 
 def test_the_toolbox_is_complete_and_explained_without_an_engine(in_qgis):
     tools = in_qgis(DESCRIBE + "answer(tools)", NEURAL_TERRAIN_PYTHON=None)
-    assert set(tools) == {"superresolve", "comparedem", "traindem", "setupengine", "enginereport"}
+    assert set(tools) == TOOLS
     for name, tool in tools.items():
         assert tool["label"] and tool["group"] and len(tool["tags"]) > 3 and tool["summary"].endswith(".")
         assert "<p>" in tool["help"] and "<h3>" in tool["help"] and tool["url"].endswith(f"{name}.md")
@@ -163,7 +167,7 @@ def test_the_last_instance_taken_away_leaves_no_provider(in_qgis):
         registry.providerById("neuralterrain").refreshAlgorithms()
         answer([there, gone, len(registry.providerById("neuralterrain").algorithms())])
     """)
-    assert told == [True, True, 5]
+    assert told == [True, True, len(TOOLS)]
 
 
 def test_help_of_qgis_process_names_every_parameter(qgis_process):
