@@ -41,6 +41,8 @@ iface = Interface()
 with_menu = neural_terrain.classFactory(iface)
 """
 
+HELP = Path(__file__).resolve().parents[2] / "resources" / "help"
+
 
 @pytest.fixture
 def in_desktop(tmp_path):
@@ -70,7 +72,8 @@ for _ in range(2):
     counts.append([len(iface.menu), registry.providerById("neuralterrain") is None])
 answer(counts)
 """)
-    assert told == [[1, 5, "Set up engine...", "Neural Terrain"], [0, True]] * 2
+    tools = len(list(HELP.glob("*.md")))
+    assert told == [[1, tools, "Set up engine...", "Neural Terrain"], [0, True]] * 2
 
 
 def test_without_a_window_there_is_only_the_provider(in_desktop):
