@@ -5,24 +5,33 @@ into it from other modules would stay as it was. Here every module has a folder 
 those of the modules of core that it is built from, and numba's version. Folders lie in the engine's environment, or
 where that cannot be written, in the user's cache, or in a temporary folder of this process.
 
-Imports numba and the standard library only.
+Numba numbers the codes of a function, one for every kind of arguments, in a file of its own, and does not care whether
+another process does the same: two could take one number. So reading and writing go under a lock here.
+
+Imports numba, :mod:`.lock` and the standard library only.
 """
 
 from __future__ import annotations
 
 import ast
+import atexit
 import contextlib
 import functools
 import hashlib
+import math
 import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+
+from . import lock
+from .errors import TerrainError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,6 +40,10 @@ _config: Any = numba.config
 
 KEPT = 4
 """Versions of a module whose machine code stays: others may be at work with an older one."""
+
+PATIENCE_S, POLL_S = 30.0, 0.01
+"""How long one process waits for another at a module's machine code, and how often it looks; reading or writing one
+takes milliseconds."""
 
 CORE = Path(__file__).resolve().parent
 
@@ -61,10 +74,72 @@ def folder_of(module: Path) -> Path:
     return _root() / f"{module.parent.name}_{module.stem}_{digest.hexdigest()[:16]}"
 
 
+def kept_folder(module: str) -> Path:
+    """`folder_of` a module's file, which is made, and of older ones the oldest removed; once per process."""
+    return _known_folder(module)
+
+
+@functools.cache
+def machine() -> str:
+    """A name for the processor and the Python that machine code is for."""
+    from numba.core.registry import cpu_target
+
+    target: Any = cpu_target
+    about = (target.target_context.codegen().magic_tuple(), sys.version_info[:2])
+    return hashlib.sha256(repr(about).encode()).hexdigest()[:16]
+
+
 def _kept(function: F, **options: Any) -> F:
     """A compiled function whose cache is the folder of its module."""
-    with _cache_in(_known_folder(function.__code__.co_filename)):
-        return cast("F", _njit(**options)(function))
+    folder = _known_folder(function.__code__.co_filename)
+    with _cache_in(folder):
+        made: Any = _njit(**options)(function)
+    made._cache._cache_file = _Shared(made._cache._cache_file, folder / "codes.lock")
+    return cast("F", made)
+
+
+class _Shared:
+    """Numba's file with the codes of one function, used by one process at a time."""
+
+    def __init__(self, file: Any, path: Path) -> None:
+        self._file, self._path = file, path
+
+    def load(self, key: Any) -> Any:
+        """A code, or None where there is none yet; without the lock none either: it is made anew."""
+        with _locked(self._path) as is_alone:
+            return self._file.load(key) if is_alone else None
+
+    def save(self, key: Any, data: Any) -> None:
+        """Keep a code."""
+        with _locked(self._path) as is_alone:
+            if is_alone:
+                self._file.save(key, data)
+
+    def flush(self) -> None:
+        """Forget all codes."""
+        with _locked(self._path) as is_alone:
+            if is_alone:
+                self._file.flush()
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Hold a lock, and say whether that was possible."""
+    end_s = time.monotonic() + PATIENCE_S
+    file = None
+    while file is None and time.monotonic() < end_s:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = lock.open_locked(path, path)
+        except TerrainError:  # another process has it
+            time.sleep(POLL_S)
+        except OSError:
+            break
+    try:
+        yield file is not None
+    finally:
+        if file is not None:
+            file.close()
 
 
 @functools.cache
@@ -74,10 +149,17 @@ def _known_folder(module: str) -> Path:
     folder = folder_of(path) if path.exists() else _root()
     if not folder.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        older = sorted(_root().glob(folder.name.rpartition("_")[0] + "_*"), key=lambda old: old.stat().st_mtime)
-        for old in older[:-KEPT]:
+        for old in sorted(_root().glob(folder.name.rpartition("_")[0] + "_*"), key=_age_s)[KEPT:]:
             shutil.rmtree(old, ignore_errors=True)
     return folder
+
+
+def _age_s(folder: Path) -> float:
+    """Seconds since a folder was changed; endless if another process has just removed it."""
+    try:
+        return time.time() - folder.stat().st_mtime
+    except OSError:
+        return math.inf
 
 
 @contextlib.contextmanager
@@ -121,7 +203,9 @@ def _root() -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
             return folder
-    return Path(tempfile.mkdtemp(prefix="neural_terrain_"))
+    folder = Path(tempfile.mkdtemp(prefix="neural_terrain_"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _user_cache() -> Path:

@@ -110,6 +110,7 @@ class TerrainMesh(TerrainAlgorithm):
         Output("LARGEST_ERROR", "Largest error at cells", "largest_error"),
         Output("LARGEST_ERROR_BETWEEN", "Largest error at four times finer positions", "largest_error_between"),
         Output("RMSE", "RMSE at cells", "rmse"),
+        Output("RMSE_BETWEEN", "RMSE at four times finer positions", "rmse_between"),
         Output("MEAN_ERROR", "Mean error at cells, mesh minus DEM", "mean_error"),
         Output("SEAMS", "Cracks, T-junctions and non-manifold edges", "seams"),
         Output("COVERED_SHARE", "Share of the cells with a height that the mesh covers", "covered_share"),

@@ -61,11 +61,11 @@ MAY_IMPORT = {
     "training_report": {"plots"},
     "elevation": GROUND,
     "mesh": GROUND | {"tiling", "compiled"},
-    "compiled": set(),
+    "compiled": {"errors", "lock"},
     "aside": {"errors"},
     "triangles": {"errors"},
     "mesh_check": GROUND | {"tiling", "compiled", "triangles"},
-    "mesh_files": {"errors", "vertical", "triangles", "aside"},
+    "mesh_files": {"errors", "vertical", "grid", "triangles", "aside"},
     "vector": GROUND | {"aside"},
     "scene": GROUND,
     "provenance": GROUND | {"elevation"},
@@ -73,7 +73,7 @@ MAY_IMPORT = {
 """Which other parts of core a part of core may import."""
 
 ASSEMBLIES = {"__init__", "__main__", "worker", "jobs", "refinement", "learning", "comparison", "model_card",
-              "model_training", "meshing", "remeasuring", "solid"}  # fmt: skip
+              "model_training", "meshing", "readiness", "remeasuring", "solid"}  # fmt: skip
 """Where the parts meet; these may import all of them."""
 
 ENUM_CLASS = re.compile(r"(Type|Flag|Stat|Role|Policy|Mode|State|Level|Format|Variant|Method)s?$")

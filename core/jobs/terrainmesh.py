@@ -23,7 +23,8 @@ ENDINGS = {"UGRID": ".nc", "PLY": ".ply", "2DM": ".2dm"}
 RASTERS = (".tif", ".tiff")
 SMALLEST_ERROR = 1e-4
 LARGEST_ERROR = 1e6
-FEWEST_TRIANGLES, MOST_TRIANGLES = 2, 500_000_000
+FEWEST_TRIANGLES, MOST_TRIANGLES = 2, 350_000_000
+"""More do not fit into a file of the format UGRID, whose tables have at most 4 GB."""
 SMALLEST_TILE_PX, LARGEST_TILE_PX = 16, 4096
 TEXTS = (
     "input", "output", "crs", "model", "breaklines", "breaklines_layer", "mask", "mask_layer", "scheduler",

@@ -30,8 +30,8 @@ MARGIN = 1.0
 
 
 @dataclass(frozen=True)
-class _Segments:
-    """Closed lines: places of their points, and for every segment the numbers of its two."""
+class Segments:
+    """Lines: places of their points, and for every segment the numbers of its two."""
 
     places: Floats
     pairs: Whole
@@ -65,9 +65,9 @@ def clip(mesh: Mesh, polygons: Sequence[Sequence[Floats]]) -> Mesh:
     seen = mesh.vertices[:, :2] * (1.0, -1.0)
     low, high = seen.min(axis=0) - MARGIN, seen.max(axis=0) + MARGIN
     area = _flat(shapely.intersection(area, shapely.box(low[0], low[1], high[0], high[1])))
-    net, of = _net(mesh)
-    net = _drawn(net, mesh.faces, _segments(area))
-    return _gathered(mesh, net, of, _inside(net, area))
+    net, of = net_of(mesh)
+    net = drawn(net, _segments(area))
+    return gathered(mesh, net, of, _inside(net, area))
 
 
 def dissolved(polygons: Sequence[Sequence[Floats]]) -> shapely.Geometry:
@@ -84,7 +84,7 @@ def _flat(shape: shapely.Geometry) -> shapely.Geometry:
     return shapely.multipolygons(nested[shapely.get_dimensions(nested) == 2])
 
 
-def _segments(area: shapely.Geometry) -> _Segments:
+def _segments(area: shapely.Geometry) -> Segments:
     """Rings of an area as lines with its inside at the left."""
     places, pairs, n = [], [], 0
     for polygon in shapely.get_parts(area):
@@ -97,11 +97,11 @@ def _segments(area: shapely.Geometry) -> _Segments:
             pairs.append(np.column_stack([number, np.roll(number, -1)]))
             n += len(way)
     if n == 0:
-        return _Segments(np.empty((0, 2)), np.empty((0, 2), np.int32))
-    return _Segments(np.concatenate(places), np.concatenate(pairs))
+        return Segments(np.empty((0, 2)), np.empty((0, 2), np.int32))
+    return Segments(np.concatenate(places), np.concatenate(pairs))
 
 
-def _net(mesh: Mesh) -> tuple[Net, Whole]:
+def net_of(mesh: Mesh) -> tuple[Net, Whole]:
     """A mesh that can be cut, and which vertices its copies are."""
     corner = np.array(mesh.faces, np.int32).ravel()
     twin = twins(corner, len(mesh.vertices))
@@ -139,7 +139,7 @@ def _larger(net: Net) -> Net:
     )
 
 
-def _drawn(net: Net, faces: Whole, segments: _Segments) -> Net:
+def drawn(net: Net, segments: Segments) -> Net:
     """The net with all lines in it."""
     whole = net.used[TRIANGLES]
     turned = net.corner.reshape(-1, 3)
@@ -157,7 +157,7 @@ def _drawn(net: Net, faces: Whole, segments: _Segments) -> Net:
     return net
 
 
-def _lines(net: Net, segments: _Segments, nodes: Whole) -> Lines:
+def _lines(net: Net, segments: Segments, nodes: Whole) -> Lines:
     """Lines and where they meet the border of the mesh, which is still whole."""
     ends = segments.ends
     border = np.flatnonzero(net.twin < 0)
@@ -218,7 +218,7 @@ def _middles(net: Net, triangles: NDArray[np.integer]) -> Floats:
     return net.xyz[net.corner.reshape(-1, 3)[triangles], :2].mean(axis=1)
 
 
-def _gathered(mesh: Mesh, net: Net, of: Whole, inside: Bools) -> Mesh:
+def gathered(mesh: Mesh, net: Net, of: Whole, inside: Bools) -> Mesh:
     """The triangles inside as a mesh, with copies of vertices as one again."""
     n, v = int(net.used[TRIANGLES]), int(net.used[VERTICES])
     made = net.xyz[len(mesh.vertices) + len(of) : v] * (1.0, -1.0, 1.0)

@@ -36,6 +36,15 @@ STEEPEST = 4.0
 GOOD = 0.95
 """Part of a wanted RMSE from which on a mesh is taken; below, one with fewer triangles is tried."""
 
+STEP = 0.9
+"""Each level as a part of the one before, below those that are known."""
+
+NEARLY = 0.9999
+"""Levels that differ by less are tried once."""
+
+LEAST_CHANGE = 0.002
+"""Part by which the next level's RMSE is to be smaller at least after a level that failed; doubled each time."""
+
 MOST_STEPS = 12
 """Passes over the tiles after which the best that was found is taken."""
 
@@ -167,17 +176,31 @@ def meshes_for_rmse(
             return level, meshes(level)
         if curve.rmse[-1] * ratio <= wish:
             break
-        level = min(known.level_of(-wish * CAREFUL / ratio), level * 0.9)
-    return _meshes_below(known, meshes, wish, ratio)
+        level = min(known.level_of(-wish * CAREFUL / ratio), level * STEP)
+    found = _meshes_below(known, meshes, wish, ratio)
+    if found is None:
+        curve = curves(wish)  # no error is larger than its level, and no RMSE larger than the errors
+        known.add(curve.levels, -curve.rmse)
+        level = known.around(-wish)[0]
+        found = level, meshes(level)
+    return found
 
 
 def _meshes_below(
     known: _Known, meshes: Callable[[float], Sequence[P]], wish: float, ratio: float
-) -> tuple[float, Sequence[P]]:
-    """The coarsest meshes that were found below an RMSE, beginning with an idea of what refitting does to it."""
+) -> tuple[float, Sequence[P]] | None:
+    """The coarsest meshes that were found below an RMSE, beginning with an idea of what refitting does to it.
+
+    Where errors jump, as those of whole metres do, a level that failed is followed by the next finer one that is known.
+    """
     best: tuple[float, Sequence[P]] | None = None
-    for _ in range(MOST_STEPS):
+    failed = math.inf
+    for step in range(MOST_STEPS):
         level = known.level_of(-wish * CAREFUL / ratio)
+        if level > failed * NEARLY:
+            level = known.below(failed)
+        if best is not None and level <= best[0]:
+            break
         parts = meshes(level)
         rmse = math.sqrt(sum(part.squares for part in parts) / max(sum(part.points for part in parts), 1))
         if rmse > wish and best is not None:
@@ -185,9 +208,10 @@ def _meshes_below(
         best = (level, parts) if rmse <= wish else None
         if wish * GOOD <= rmse <= wish or rmse == 0:
             break
+        failed = level if rmse > wish else failed
         change = rmse / (wish * CAREFUL)
-        ratio *= max(change, 1.002) if rmse > wish else max(change, 0.7)
-    return best or (level, parts)
+        ratio *= max(change, 1 + LEAST_CHANGE * 2**step) if rmse > wish else max(change, 0.7)
+    return best
 
 
 class _Known:
@@ -203,6 +227,11 @@ class _Known:
     def coarsest(self) -> float:
         """Coarsest level that is a number."""
         return max((level for level in self.values if math.isfinite(level)), default=1.0)
+
+    def below(self, level: float) -> float:
+        """The next finer level that is known; one finer than all where there is none."""
+        finer = [one for one in self.values if one < level * NEARLY]
+        return max(finer, default=level * STEP)
 
     def around(self, most: float) -> tuple[float, float]:
         """The level with the largest value up to a number, the coarsest of these, and that value; 0 where there is

@@ -27,7 +27,7 @@ ATTEMPTS = 200
 
 
 class Lines(NamedTuple):
-    """Closed lines to draw, segment after segment.
+    """Lines to draw, segment after segment.
 
     ``ends`` (S, 4) are x and y of start and end, ``nodes`` (S, 2) the vertices there or :data:`OUTSIDE`. The marks of
     segment ``i`` are ``first_mark[i]`` up to ``first_mark[i + 1]``, in the order along it: ``mark_start`` is a border

@@ -5,7 +5,7 @@ Half-edge ``h`` leaves vertex ``tri[h]`` and runs along the border of its triang
 All ground lies inside of a frame of four helper vertices, so that every vertex of the ground has a closed ring of
 triangles; triangles outside of the ground carry no cells.
 
-Locked edges (the border of the ground, breaklines, seams between tiles) are never flipped away. Vertices sit at
+Locked edges (the border of the ground, seams between tiles) are never flipped away. Vertices sit at
 whole lattice positions; coordinates stay below 2^15, so products of two differences are exact.
 
 A net is three arrays, because numba hands every array of a tuple over field by field at every call, which cost more

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from ..errors import TerrainError
 from . import ground
 from .border import enclose, seam_points
-from .breaklines import follow, split_runs, within
 from .curve import Curve
 from .growth import grow, mend, revise, stitch, survey, tally
 from .net import INSIDE, STRIDE, TRIANGLES, VERTICES, Net, X, Y, framed
@@ -98,8 +97,6 @@ class Part(NamedTuple):
         Which vertices lie on the edge of the tile.
     squares, points
         Sum of the squared errors at lattice positions, and their number.
-    missed
-        Pieces of breaklines that edges do not follow, as rows of ``pieces``.
 
     """
 
@@ -109,12 +106,9 @@ class Part(NamedTuple):
     rim: NDArray[np.bool_]
     squares: float = 0.0
     points: int = 0
-    missed: NDArray[np.int64] = np.empty((0, 4), np.int64)
 
 
-def triangulate_tile(
-    heights: Floats, valid: NDArray[np.bool_], aim: Aim, pieces: NDArray[np.int64] | None = None
-) -> Part:
+def triangulate_tile(heights: Floats, valid: NDArray[np.bool_], aim: Aim) -> Part:
     """Mesh of the inside of a window.
 
     Parameters
@@ -124,16 +118,13 @@ def triangulate_tile(
         beyond the raster. Heights are anything where not valid.
     aim
         Bound and the like.
-    pieces
-        Pieces of breaklines that touch the tile, from `breaklines.segments`, counted from the tile's first lattice
-        point.
 
     Returns
     -------
     The part; empty where no three cells of a square are valid.
 
     """
-    work = _begun(heights, valid, aim, pieces)
+    work = _begun(heights, valid, aim)
     if work is None:
         return Part(np.empty((0, 2), np.int64), np.empty(0), np.empty((0, 3), np.int32), np.empty(0, np.bool_))
     stop = aim.max_error * (SLACK if aim.bounded else 1.0)
@@ -144,15 +135,13 @@ def triangulate_tile(
     return work.part()
 
 
-def curve_of_tile(
-    heights: Floats, valid: NDArray[np.bool_], aim: Aim, pieces: NDArray[np.int64] | None = None
-) -> Curve:
+def curve_of_tile(heights: Floats, valid: NDArray[np.bool_], aim: Aim) -> Curve:
     """How many triangles `triangulate_tile` would make, and with which errors, for every level down to the aim's.
 
     That is what the mesh with ``bounded=False`` has before its heights are refitted, which leaves the triangles as
     many.
     """
-    work = _begun(heights, valid, aim, pieces)
+    work = _begun(heights, valid, aim)
     if work is None:
         return Curve()
     found = [(math.inf, *work.tally())]
@@ -176,7 +165,7 @@ def levels(top: float, stop: float, anchored: bool) -> Iterator[float]:
     yield stop
 
 
-def _begun(heights: Floats, valid: NDArray[np.bool_], aim: Aim, pieces: NDArray[np.int64] | None) -> _Work | None:
+def _begun(heights: Floats, valid: NDArray[np.bool_], aim: Aim) -> _Work | None:
     """The tile's net with the border of its ground, or None where there is no ground."""
     cover = ground.squares(valid)
     own, whole = ground.borders(cover)
@@ -184,12 +173,9 @@ def _begun(heights: Floats, valid: NDArray[np.bool_], aim: Aim, pieces: NDArray[
         return None
     runs = ground.runs(own, ground.corners(own, whole))
     runs[:, :4] = (runs[:, :4] - 1) * aim.times
-    pieces = np.empty((0, 4), np.int64) if pieces is None else pieces
-    if len(pieces):
-        runs = split_runs(runs, pieces)
     inner = np.ascontiguousarray(heights[1:-1, 1:-1], np.float64)
     surface = inner if aim.times == 1 else ground.finer(inner, cover[1:-1, 1:-1], aim.times)
-    work = _Work(surface, runs, pieces, aim)
+    work = _Work(surface, runs, aim)
     work.points = int(np.count_nonzero(ground.finer(np.ones_like(inner), cover[1:-1, 1:-1], aim.times)))
     return work
 
@@ -197,7 +183,7 @@ def _begun(heights: Floats, valid: NDArray[np.bool_], aim: Aim, pieces: NDArray[
 class _Work:
     """A net under work, with what is known of its triangles and vertices."""
 
-    def __init__(self, surface: Floats, runs: NDArray[np.int64], pieces: NDArray[np.int64], aim: Aim) -> None:
+    def __init__(self, surface: Floats, runs: NDArray[np.int64], aim: Aim) -> None:
         rows, cols = surface.shape
         self.surface, self.aim = surface, aim
         scale = aim.scale[0] / aim.times, aim.scale[1] / aim.times
@@ -205,10 +191,6 @@ class _Work:
         most = len(self.net[0]) // STRIDE
         self.worst, self.spot, self.todo = np.empty(most), np.empty(most, np.int64), np.empty(2 * most, np.int64)
         enclose(*self.net, surface, runs, self.todo)
-        self.missed = pieces[:0]
-        if len(pieces):
-            mine = within(pieces, cols, rows)
-            self.missed = mine[~follow(*self.net, surface, mine)]
         self.seam_places, self.seam_needs = seam_points(surface, runs)
         self.above = math.inf
         self.points = 0
@@ -265,9 +247,7 @@ class _Work:
         vertices = node[: 4 * tri[VERTICES]].reshape(-1, 4)[used]
         x, y = vertices[:, X].astype(np.int64), vertices[:, Y].astype(np.int64)
         rim = (x == 0) | (y == 0) | (x == cols - 1) | (y == rows - 1)
-        return Part(
-            np.stack([x, y], 1), z[: tri[VERTICES]][used], number[corners], rim, squares, self.points, self.missed
-        )
+        return Part(np.stack([x, y], 1), z[: tri[VERTICES]][used], number[corners], rim, squares, self.points)
 
 
 def _polish(net: Net, surface: Floats, bound: float, calm: float, awake: NDArray[np.uint8]) -> None:

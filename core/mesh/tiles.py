@@ -16,8 +16,12 @@ from ..tiling import Crew, Tile, Window
 SIDE_PX = 512
 """Cells per side of a tile that are usual, with as many positions per cell as `SIDE_PX // times` leaves."""
 
-MOST_PX = 8000
-"""Lattice steps per side of a tile that can be numbered in 32 bits."""
+MOST_PX = 4096
+"""Lattice steps per side of a tile at most: a tile has room for a vertex at every lattice point."""
+
+BYTES_PER_POSITION = 216
+"""Room that a tile under work takes for each of its lattice points; what is not used of it needs no memory on most
+systems."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,11 @@ class Tiles:
             )
 
     @property
+    def side(self) -> int:
+        """Most cells between the edges of a tile."""
+        return min(self.side_px or SIDE_PX // self.times, MOST_PX // self.times)
+
+    @property
     def layout(self) -> tuple[int, int]:
         """Number of tiles down and across."""
         return max(len(self.rows) - 1, 0), max(len(self.cols) - 1, 0)
@@ -81,8 +90,7 @@ class Tiles:
         """Shared cells along an axis, evenly spaced, ends included."""
         if min(self.shape) < 2:
             return []
-        side = min(self.side_px or SIDE_PX // self.times, MOST_PX // self.times)
-        pieces = math.ceil((n - 1) / side)
+        pieces = math.ceil((n - 1) / self.side)
         return [round(i * (n - 1) / pieces) for i in range(pieces + 1)]
 
 

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from ..errors import TerrainError
 from ..tiling import Tile
-from .breaklines import Lines, of_tile, segments
 from .curve import Curve, level_for_budget, meshes_for_rmse
 from .tile import Aim, Part, curve_of_tile, triangulate_tile
 from .tiles import Tiles, cut
@@ -60,7 +59,6 @@ def triangulate(
     max_rmse: float | None = None,
     between: bool = False,
     scale: tuple[float, float] = (1.0, 1.0),
-    breaklines: Lines = (),
     passes: int = 2,
     side_px: int | None = None,
     workers: int | None = None,
@@ -81,8 +79,6 @@ def triangulate(
         Look at four times finer positions of the bilinear surface, not at cell centres only.
     scale
         Metres per cell along columns and rows, for well-shaped triangles.
-    breaklines
-        Polylines (N, 2) of column and row that edges follow.
     passes
         Rounds that look for better places of vertices: 1 is fast, 3 takes half as long again for errors 5 % smaller.
     side_px
@@ -102,7 +98,7 @@ def triangulate(
         )
     times = BETWEEN if between else 1
     tiles = Tiles((heights.shape[0], heights.shape[1]), side_px, times)
-    whole = _Whole(heights, valid, tiles, segments(breaklines, tiles), workers)
+    whole = _Whole(heights, valid, tiles, workers)
     aim = Aim(1.0 if max_error is None else max_error, times, scale, max_error is not None, passes)
     return join(list(tiles), whole.parts(aim, max_triangles, max_rmse), times)
 
@@ -114,7 +110,6 @@ class _Whole:
     heights: Floats
     valid: NDArray[np.bool_]
     tiles: Tiles
-    pieces: NDArray[np.int64]
     workers: int | None
 
     def parts(self, aim: Aim, max_triangles: int | None, max_rmse: float | None) -> Sequence[Part]:
@@ -136,7 +131,7 @@ class _Whole:
         """Do something with the cells of a tile."""
         valid = cut(self.valid, tile.read)
         heights = np.where(valid, cut(self.heights, tile.read), 0.0)
-        return what(heights, valid, aim, of_tile(self.pieces, tile, aim.times))
+        return what(heights, valid, aim)
 
     def each(self, task: Callable[[Tile], R]) -> list[R]:
         """Do something with all tiles, on several threads."""

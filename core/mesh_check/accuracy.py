@@ -29,6 +29,8 @@ class Accuracy:
         Row and column of the largest error of all; -1 where there is none.
     overlaps
         Positions in the inside of more than one triangle; a height field has none.
+    beyond
+        Positions in the inside of a triangle where the DEM has no height.
 
     """
 
@@ -42,6 +44,7 @@ class Accuracy:
     between_largest: float = 0.0
     place: tuple[float, float] = NOWHERE
     overlaps: int = 0
+    beyond: int = 0
 
     def __add__(self, other: Accuracy) -> Accuracy:
         """Both together."""
@@ -59,6 +62,7 @@ class Accuracy:
             max(self.between_largest, other.between_largest),
             worse.place,
             self.overlaps + other.overlaps,
+            self.beyond + other.beyond,
         )
 
     @property

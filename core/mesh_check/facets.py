@@ -130,7 +130,7 @@ class Facets:
         _highest(self.vertices, self.faces, self.inside(tile.index), place, self.touch_px, found)
         return found
 
-    def errors(self, tile: Tile, surface: Floats, times: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    def errors(self, tile: Tile, surface: Floats, times: int) -> tuple[Floats, Floats, NDArray[np.uint8]]:
         """Mesh minus ``surface`` at positions ``1 / times`` of a cell apart, from the block's first cell on.
 
         Parameters
@@ -145,8 +145,8 @@ class Facets:
         worst
             Largest size of an error on each triangle of :meth:`inside`, 0 where it touches no known position;
             ``(2, n)``, at cells and at all positions.
-        folds
-            Positions in the inside of more than one triangle.
+        inside
+            How many triangles have each position in their inside, at most 2.
 
         """
         numbers = self.inside(tile.index)
@@ -154,7 +154,7 @@ class Facets:
         inside = np.zeros(surface.shape, np.uint8)
         place = tile.write.row * times, tile.write.col * times, times, self.touch_px
         _errors(self.vertices, self.faces, numbers, place, surface, (errors, worst, inside))
-        return errors, worst, inside > 1
+        return errors, worst, inside
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -73,11 +73,13 @@ def measure(facets: Facets, tile: Tile, heights: Floats, valid: Bools, times: in
     """
     known = np.where(valid, heights, np.nan)
     surface = surface_of(known, (tile.write.rows, tile.write.cols), times)
-    errors, worst, folds = facets.errors(tile, surface, times)
+    errors, worst, inside = facets.errors(tile, surface, times)
     cells = np.ascontiguousarray(errors[::times, ::times])
     dem = valid[: tile.write.rows, : tile.write.cols]
     accuracy = _figures(errors, cells, int(np.count_nonzero(dem)), (tile.write.row, tile.write.col, times))
-    accuracy += Accuracy(overlaps=int(np.count_nonzero(folds)))
+    accuracy += Accuracy(
+        overlaps=int(np.count_nonzero(inside > 1)), beyond=int(np.count_nonzero(np.isnan(surface) & (inside > 0)))
+    )
     return Measured(cells, accuracy, facets.inside(tile.index), *worst)
 
 

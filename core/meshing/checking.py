@@ -5,6 +5,7 @@ The measuring is :mod:`..mesh_check`'s, which shares no code with the triangulat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from ..mesh_check import BETWEEN, Accuracy, Blocks, Facets, Measured, Soundness
 from ..progress import Progress
 from ..raster import Bools, Encoded, Floats, Sink, Writing
 from ..tiling import Tile, Window
+from .coverage import Coverage
 from .ground import Ground
 
 ROUNDED = 1e-6
@@ -39,8 +41,8 @@ class Findings:
     vertex_error, face_error
         Mesh minus bilinear DEM at each vertex, and largest absolute error at cells in each face, 0 without a cell; in
         the DEM's unit.
-    missing
-        Cells of ground in squares that the mesh leaves out.
+    ground, tolerance
+        Area that the mesh has to cover, in cells, and how far its own may be from that.
 
     """
 
@@ -48,7 +50,14 @@ class Findings:
     soundness: Soundness
     vertex_error: Floats
     face_error: Floats
-    missing: int
+    ground: float
+    tolerance: float
+
+    @property
+    def excess(self) -> float:
+        """Area that the mesh covers without need, or leaves out where negative; 0 within the tolerance."""
+        off = self.soundness.area - self.ground
+        return off if abs(off) > self.tolerance else 0.0
 
     @property
     def seams(self) -> int:
@@ -69,7 +78,7 @@ class Checked:
     measured: Measured
     vertices: NDArray[np.int64]
     vertex_error: Floats
-    missing: int
+    ground: float
     encoded: tuple[Window, Encoded] | None
 
 
@@ -82,18 +91,18 @@ class Checks:
         Lattice and mesh on it.
     writing
         How the error raster is stored, or None where none is wanted.
-    whole
-        Whether all ground has to be covered.
+    coverage
+        What the mesh has to cover, or None where that is not looked at.
     times
         Positions per cell and axis that are looked at.
 
     """
 
     def __init__(
-        self, ground: Ground, found: Mesh, writing: Writing | None, *, whole: bool, times: int = BETWEEN
+        self, ground: Ground, found: Mesh, writing: Writing | None, coverage: Coverage | None, *, times: int = BETWEEN
     ) -> None:
         self.ground, self._vertices, self._writing = ground, found.vertices, writing
-        self._whole, self._times = whole, times
+        self.coverage, self._times = coverage, times
         self.blocks = Blocks(ground.shape)
         self._facets = Facets(found.vertices, found.faces, ground.shape)
         self._order, self._starts = _by_block(found.vertices, self.blocks)
@@ -116,8 +125,8 @@ class Checks:
         mine = self._order[self._starts[tile.index] : self._starts[tile.index + 1]]
         cols, rows, found = self._vertices[mine].T
         error = found - bilinear(heights, valid, rows - tile.read.row, cols - tile.read.col)
-        missing = left_out(valid, measured.errors) if self._whole else 0
-        return Checked(measured, mine, error, missing, self._encoded(tile, measured.errors))
+        covered = self.coverage.area_of(tile, valid) if self.coverage else 0.0
+        return Checked(measured, mine, error, covered, self._encoded(tile, measured.errors))
 
     def _encoded(self, tile: Tile, errors: Floats) -> tuple[Window, Encoded] | None:
         if self._writing is None:
@@ -129,12 +138,12 @@ class Checks:
 
 def check(work: Checks, found: Mesh, sink: Sink | None, progress: Progress) -> Findings:
     """Measure the whole mesh, and write the error raster if there is one."""
-    accuracy, worst, missing = Accuracy(), mesh_check.Worst(len(found.faces)), 0
+    accuracy, worst, ground = Accuracy(), mesh_check.Worst(len(found.faces)), 0.0
     vertex_error = np.zeros(len(found.vertices))
 
     def gather(tile: Tile, checked: Checked) -> None:
-        nonlocal accuracy, missing
-        accuracy, missing = accuracy + checked.measured.accuracy, missing + checked.missing
+        nonlocal accuracy, ground
+        accuracy, ground = accuracy + checked.measured.accuracy, ground + checked.ground
         worst.add(checked.measured)
         vertex_error[checked.vertices] = checked.vertex_error
         if sink is not None and checked.encoded is not None:
@@ -144,7 +153,8 @@ def check(work: Checks, found: Mesh, sink: Sink | None, progress: Progress) -> F
     pipeline.run(work.blocks, list(work.blocks), work, gather, progress.step(0, 0.8))
     progress.report(0.8, "Looking for cracks")
     soundness = mesh_check.soundness(found.vertices, found.faces, rows_down=True)
-    return Findings(accuracy, soundness, vertex_error, worst.values, missing)
+    tolerance = work.coverage.tolerance(work.ground.shape) if work.coverage else math.inf
+    return Findings(accuracy, soundness, vertex_error, worst.values, ground, tolerance)
 
 
 def refuse_broken_promise(found: Findings, bound: float | None, *, between: bool) -> None:
@@ -157,8 +167,10 @@ def refuse_broken_promise(found: Findings, bound: float | None, *, between: bool
         complaints.append(f"has {found.seams} cracks or T-junctions")
     if found.folds:
         complaints.append(f"lies over itself in {found.folds} places")
-    if found.missing:
-        complaints.append(f"leaves out {found.missing} cells")
+    if found.accuracy.beyond or found.excess > 0:
+        complaints.append(f"covers ground that it should not, {max(found.excess, 0):.6g} cells of it")
+    if found.excess < 0:
+        complaints.append(f"leaves out {-found.excess:.6g} cells of ground")
     if complaints:
         raise TerrainError(
             f"The mesh {' and '.join(complaints)}, so nothing was written; this is an error of Neural Terrain, please "
@@ -181,17 +193,6 @@ def bilinear(heights: Floats, valid: Bools, rows: Floats, cols: Floats) -> Float
     upper, lower = found[0] * (1 - across) + found[1] * across, found[2] * (1 - across) + found[3] * across
     surface: Floats = upper * (1 - down) + lower * down
     return surface
-
-
-def left_out(valid: Bools, errors: Floats) -> int:
-    """Cells of squares of four heights that have no error, since no triangle covers them."""
-    squares = valid[:-1, :-1] & valid[:-1, 1:] & valid[1:, :-1] & valid[1:, 1:]
-    needed = np.zeros_like(valid)
-    for row in (slice(None, -1), slice(1, None)):
-        for col in (slice(None, -1), slice(1, None)):
-            needed[row, col] |= squares
-    rows, cols = errors.shape
-    return int(np.count_nonzero(needed[:rows, :cols] & np.isnan(errors)))
 
 
 def _by_block(vertices: Floats, blocks: Blocks) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ MARGIN_PX = 4
 """Cells of the DEM that a finer one reaches beyond a mask."""
 
 TOLERANCE_PX = 0.05
-"""Cells that edges may be off where they change their CRS."""
+"""Cells of the meshed DEM that edges may be off where they change their CRS."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Drawn:
 
 def read(settings: Settings, grid: Grid) -> Drawn:
     """Read the layers of ``settings`` as far as a DEM's grid reaches; a TerrainError says what is wrong with them."""
-    tolerance = TOLERANCE_PX * min(grid.dx, grid.dy)
+    tolerance = TOLERANCE_PX * min(grid.dx, grid.dy, settings.cell_size or math.inf)  # of the finer cells, if any
     polygons, lines = Drawn.polygons, Drawn.lines
     if settings.mask:
         polygons = vector.read_polygons(

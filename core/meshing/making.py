@@ -1,4 +1,4 @@
-"""The triangulation of a whole DEM: its tiles here or on a cluster, joined, and cut along the mask."""
+"""The triangulation of a whole DEM: its tiles here or on a cluster, joined, with breaklines, cut along the mask."""
 
 from __future__ import annotations
 
@@ -8,26 +8,23 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from .. import mesh, mesh_check, pipeline, provenance
+from .. import mesh, mesh_check, pipeline, provenance, readiness
 from ..jobs.terrainmesh import Settings
 from ..mesh import Aim, Curve, Mesh, Part, Tiles
 from ..mesh.clip import clip
+from ..mesh.following import follow
+from ..mesh.tiles import BYTES_PER_POSITION
 from ..pipeline import agreement
 from ..progress import Progress
 from ..tiling import Crew, Tile
-from . import heights, messages, readiness, recipe, wishes
+from . import heights, messages, recipe, wishes
 from .drawn import Drawn
 from .ground import Ground, Placement
 from .region import Region, region_of
-from .work import Curves, Made, Meshes, Task
+from .work import Curves, Made, Meshes, Plot
 
 if TYPE_CHECKING:
     from ..pipeline.cluster import Cluster
-
-BYTES_PER_POSITION = 100
-"""Memory of a tile under work for each of its positions."""
 
 BUDGET_BYTES = 800e6
 """Memory for tiles under work, but one may take more."""
@@ -57,25 +54,20 @@ class Bench:
         place = Placement(ground.grid)
         self.region = region_of(layers.polygons, place) if layers.polygons else Region()
         self.plan = _planned(ground.shape, settings.tile_size, times)
-        self.tiles = [tile for tile in self.plan if self.region.touches(tile.write)]
-        self.pieces = mesh.segments([place.on_lattice(line) for line in layers.lines], self.plan)
+        self.lines = [place.on_lattice(line) for line in layers.lines]
+        touched = [tile for tile in self.plan if self.region.touches(tile.write)]
+        self.tiles = [Plot(tile.index, tile.write, tile.read, self.region.blocks(tile.read)) for tile in touched]
 
-    @property
-    def followed(self) -> int:
-        """Pieces of breaklines that lie on the DEM."""
-        rows, cols = self.ground.shape
-        last = (np.array([cols, rows, cols, rows]) - 1) * self.plan.times
-        return int(((self.pieces >= 0) & (self.pieces <= last)).all(axis=1).sum())
-
-    def task(self, level: float, *, bounded: bool) -> Task:
-        """The work of every tile for an error."""
-        return Task(Aim(level, self.plan.times, bounded=bounded), self.region.area, self.pieces)
+    def aim(self, level: float, *, bounded: bool) -> Aim:
+        """What every tile is made for."""
+        return Aim(level, self.plan.times, bounded=bounded)
 
 
 def _planned(shape: tuple[int, int], side_px: int | None, times: int) -> Tiles:
     """Tiles, and as many of them at a time as there are cores and memory for."""
     plan = Tiles(shape, side_px, times)
     largest = max((tile.write.rows * tile.write.cols for tile in plan), default=1) * times**2 * BYTES_PER_POSITION
+    messages.refuse_large_tiles(largest, plan.side)
     lanes = min(mesh_check.Blocks(shape).crew.lanes, len(plan), int(BUDGET_BYTES / largest))
     return replace(plan, crew=Crew(max(lanes, 1)))
 
@@ -120,7 +112,7 @@ class Makers:
     """Those who mesh: the lanes of this computer, or the workers of a cluster."""
 
     def __init__(self, bench: Bench, workers: Cluster | None) -> None:
-        self.bench, self._workers = bench, workers
+        self.bench, self._workers, self._has_told = bench, workers, False
 
     def mesh(self, level: float, progress: Progress, *, bounded: bool) -> Mesh:
         """The whole mesh for an error: tiles meshed, joined, and cut along the mask."""
@@ -129,8 +121,9 @@ class Makers:
     def parts(self, level: float, progress: Progress, *, bounded: bool) -> list[Part]:
         """The meshes of all tiles, in their order."""
         bench = self.bench
-        found = Found(bench.tiles, 2 * bench.plan.crew.lanes, progress)
-        self._run(Meshes(bench.ground, bench.task(level, bounded=bounded)), found, progress)
+        found = Found(bench.tiles, 0 if self._has_told else 2 * bench.plan.crew.lanes, progress)
+        self._has_told = True
+        self._run(Meshes(bench.ground, bench.aim(level, bounded=bounded)), found, progress)
         return found.taken()
 
     def curve(self, level: float, progress: Progress) -> Curve:
@@ -141,20 +134,23 @@ class Makers:
         def keep(tile: Tile, curve: Curve) -> None:
             found[tile.index] = curve
 
-        self._run(Curves(bench.ground, bench.task(level, bounded=False)), keep, progress)
+        self._run(Curves(bench.ground, bench.aim(level, bounded=False)), keep, progress)
         return sum((found[tile.index] for tile in bench.tiles), Curve())
 
     def joined(self, parts: list[Part], progress: Progress) -> Mesh:
         """One mesh of those of the tiles; the list is empty afterwards."""
         bench, masked = self.bench, self.bench.region.area is not None
         progress.report(0, "Joining the tiles")
-        if bench.settings.breaklines:
-            messages.of_the_breaklines(sum(len(part.missed) for part in parts), bench.followed, progress)
         found = mesh.join(bench.tiles, parts, bench.plan.times)
         parts.clear()
         messages.refuse_nothing(len(found.faces), masked=masked)
+        if bench.settings.breaklines:
+            progress.report(0.3, "Drawing the breaklines")
+            before = len(found.faces)
+            found = follow(found, bench.lines)
+            messages.of_the_breaklines(len(found.faces) - before, progress)
         if masked:
-            progress.report(0.5, "Cutting along the mask")
+            progress.report(0.6, "Cutting along the mask")
             found = clip(found, bench.region.rings)
             messages.refuse_nothing(len(found.faces), masked=True)
         return found
@@ -169,17 +165,17 @@ class Makers:
         progress.info(f"Dask workers: {len(workers.facts)}, threads: {workers.threads}, tiles to do: {len(tiles)}.")
         source = bench.ground.source
         sizes = {source.path: agreement.size_of(source.path)}
-        what = recipe.Recipe(type(work), work.task, source.path, source.reading, provenance.version(), sizes)
+        what = recipe.Recipe(type(work), work.aim, source.path, source.reading, provenance.version(), sizes)
         workers.run(tiles, what, write, progress)
 
 
 class Found:
-    """Meshes of tiles as they come; call it with each. Says what the whole will be after the first few."""
+    """Meshes of tiles as they come; call it with each. Says after the ``first`` few, unless 0, what all will be."""
 
     def __init__(self, tiles: Sequence[Tile], first: int, progress: Progress) -> None:
         self._parts: dict[int, Part] = {}
         self._tiles, self._progress = tiles, progress
-        self._after = first if len(tiles) >= FEW_TILES else 0
+        self._after = first if len(tiles) >= FEW_TILES else 0  # 0: never
 
     def __call__(self, tile: Tile, part: Part) -> None:
         """Keep the mesh of a tile."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..errors import TerrainError
 from ..jobs.superresolve import same_file
-from ..jobs.terrainmesh import Settings
+from ..jobs.terrainmesh import MOST_TRIANGLES, Settings
 from ..progress import Progress
 from ..raster import Source
 from .checking import Findings
@@ -21,8 +21,8 @@ BYTES_PER_TRIANGLE = 56
 MEMORY_PER_TRIANGLE = 400
 """Bytes that joining, measuring and writing a mesh take for each triangle."""
 
-MOST_TRIANGLES = 350_000_000
-"""More do not fit into a file of the format UGRID, whose tables have at most 4 GB."""
+LARGE_TILE_BYTES = 1e9
+"""Tiles that take less fit into any computer."""
 
 FAR_BEYOND = 5
 """Bounds that a mesh may be off between cells before it is worth a warning."""
@@ -55,6 +55,20 @@ def before(source: Source, progress: Progress) -> None:
         progress.info("Neither the band nor the CRS names a vertical unit; heights are taken as metres.")
 
 
+def refuse_large_tiles(size_bytes: float, side_px: int) -> None:
+    """End a run whose tiles do not fit into memory."""
+    if size_bytes < LARGE_TILE_BYTES:
+        return
+    from ..elevation.compute import memory_bytes  # loads torch
+
+    there_bytes = memory_bytes()
+    if size_bytes > there_bytes:
+        raise TerrainError(
+            f"Tiles of {side_px} cells take up to {size_bytes / 1e9:.1f} GB of memory each, and there are "
+            f"{there_bytes / 1e9:.1f} GB; give a smaller TILE_SIZE, or leave it empty."
+        )
+
+
 def refuse_nothing(count: int, *, masked: bool) -> None:
     """End a run that has no triangle."""
     if count:
@@ -75,15 +89,12 @@ def of_the_bound(known: Range, bound: float, unit: str, progress: Progress) -> N
         )
 
 
-def of_the_breaklines(missed: int, pieces: int, progress: Progress) -> None:
-    """Pieces that no edge follows."""
-    if not pieces:
-        progress.warn("The breaklines do not touch the DEM, so no edge follows them; check the CRS of both.")
-    if missed:
-        progress.warn(
-            f"{missed} of {pieces} pieces of breaklines could not be followed to their end: too many lines lie "
-            "within one cell there, or they run along the edge of a tile."
-        )
+def of_the_breaklines(added: int, progress: Progress) -> None:
+    """How many triangles breaklines add to a mesh."""
+    if added:
+        progress.info(f"The breaklines split triangles of the mesh, which adds {_count(added)}.")
+    else:
+        progress.warn("The breaklines add no edge to the mesh; check that they lie on the DEM, and the CRS of both.")
 
 
 def forecast(triangles: float, progress: Progress) -> None:
@@ -149,7 +160,8 @@ def after(found: Findings, unit: str, progress: Progress) -> None:
         return
     progress.info(
         f"Measured against the DEM, in {unit}: largest error {accuracy.largest:.6g} at cells and "
-        f"{accuracy.between_largest:.6g} between them, RMSE {accuracy.rmse:.6g}, mean {accuracy.mean:.3g}; "
+        f"{accuracy.between_largest:.6g} between them, RMSE {accuracy.rmse:.6g} and "
+        f"{accuracy.rmse_between:.6g}, mean {accuracy.mean:.3g}; "
         f"{accuracy.share:.2%} of the DEM's cells are covered; cracks and T-junctions: {found.seams}."
     )
 

@@ -1,6 +1,7 @@
 """The same work on other machines: what travels to the workers of a cluster, and which workers will do.
 
-A recipe holds values only; a worker opens its own DEM from it. Mask and breaklines travel along, on the lattice.
+A recipe holds values only, since it travels with every tile; a worker opens its own DEM from it. What of the mask
+lies on a tile travels with that tile, see :class:`.Plot`.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import provenance
+from .. import provenance, readiness
+from ..mesh import Aim
 from ..pipeline import agreement
 from ..raster import Reading, Source
 from .ground import Ground
-from .work import Curves, Kind, Meshes, Task
+from .work import Curves, Kind, Meshes
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Recipe:
 
     Attributes
     ----------
-    kind, task
+    kind, aim
         What is to be done.
     path, reading
         The DEM.
@@ -36,7 +38,7 @@ class Recipe:
     """
 
     kind: Kind
-    task: Task
+    aim: Aim
     path: str
     reading: Reading
     version: str
@@ -49,10 +51,11 @@ class Recipe:
         return {}
 
     def open(self) -> Meshes | Curves:
-        """Open the DEM here."""
+        """Open the DEM here; the first of all workers of a computer makes the machine code, the others wait for it."""
+        readiness.prepare()
         with contextlib.ExitStack() as files:
             source = files.enter_context(Source(self.path, self.reading))
-            work = self.kind(Ground(source), self.task)
+            work = self.kind(Ground(source), self.aim)
             work.files = files.pop_all()
         return work
 

@@ -17,6 +17,7 @@ from ..progress import Progress
 from ..raster import Reading, Sink, Source, Writing
 from . import checking, drawn, finer, messages
 from .checking import Checks, Findings
+from .coverage import Coverage
 from .datasets import triangles_of
 from .drawn import Drawn
 from .ground import Ground, Placement
@@ -72,7 +73,7 @@ def _mesh(settings: Settings, dem: Source, layers: Drawn, progress: Progress) ->
     done = made(bench, progress.step(0, 0.75))
     progress.report(0.75, "Measuring the mesh")
     with _sink(settings, dem) as sink:
-        work = Checks(ground, done.mesh, sink.writing if sink else None, whole=not layers.polygons)
+        work = Checks(ground, done.mesh, sink.writing if sink else None, Coverage(bench.region))
         found = checking.check(work, done.mesh, sink, progress.step(0.75, 0.92))
         between = settings.bound_at == "BETWEEN"
         checking.refuse_broken_promise(found, done.bound, between=between)
@@ -80,9 +81,11 @@ def _mesh(settings: Settings, dem: Source, layers: Drawn, progress: Progress) ->
         progress.report(0.92, "Writing the mesh")
         if sink is not None:
             sink.finish()
-        _write(settings, ground, done.mesh, found, done.bound)
-        if sink is not None:
-            sink.commit()
+        tags = _tags(settings, ground.source.grid, done.bound)
+        triangles = triangles_of(ground, done.mesh, found, settings.z_factor, tags)
+        with mesh_files.written(settings.output, triangles, settings.format):
+            if sink is not None:
+                sink.commit()
     _say(settings, done, found, dem.unit, progress)
     progress.report(1, "Done")
     return _values(settings, ground, done.mesh, found) | {"bound": done.bound, "tiles": done.tiles}
@@ -104,11 +107,6 @@ def _sink(settings: Settings, dem: Source) -> Iterator[Sink | None]:
         yield sink
     finally:
         sink.discard()
-
-
-def _write(settings: Settings, ground: Ground, found: Mesh, findings: Findings, bound: float | None) -> None:
-    tags = _tags(settings, ground.source.grid, bound)
-    mesh_files.write(settings.output, triangles_of(ground, found, findings, settings.z_factor, tags), settings.format)
 
 
 def _tags(settings: Settings, grid: Grid, bound: float | None) -> dict[str, str]:

@@ -119,7 +119,7 @@ def _nearest(made: Callable[[float], Mesh], measure: Callable[[Mesh], float], wi
 def rmse_of(found: Mesh, ground: Ground, progress: Progress, *, between: bool) -> float:
     """Root mean square error of a mesh at cells, or at finer positions, measured independently."""
     times = mesh_check.BETWEEN if between else 1
-    work, total = Checks(ground, found, None, whole=False, times=times), mesh_check.Accuracy()
+    work, total = Checks(ground, found, None, None, times=times), mesh_check.Accuracy()
 
     def gather(_: Tile, checked: Checked) -> None:
         nonlocal total

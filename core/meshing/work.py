@@ -9,45 +9,23 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
-
-import numpy as np
-from numpy.typing import NDArray
-from shapely.geometry.base import BaseGeometry
+from typing import Any, ClassVar, cast
 
 from .. import mesh
 from ..mesh import Aim, Curve, Part
 from ..raster import Bools, Floats
 from ..tiling import Tile
 from .ground import Ground
-from .region import Region
+from .region import cells_of
 
 Cells = tuple[Floats, Bools]
 
 
-def no_pieces() -> NDArray[np.int64]:
-    """Breaklines where there are none."""
-    return np.empty((0, 4), np.int64)
-
-
 @dataclass(frozen=True)
-class Task:
-    """What decides the mesh of every tile, as values that may travel to other machines.
+class Plot(Tile):
+    """A tile, and the blocks of its read window that are to be meshed, see :meth:`.Region.blocks`; None for all."""
 
-    Attributes
-    ----------
-    aim
-        Bound and the like; the scale is that of each tile.
-    area
-        Polygons of the mask on the lattice, or None.
-    pieces
-        Pieces of breaklines in lattice steps, see :func:`..mesh.segments`.
-
-    """
-
-    aim: Aim
-    area: BaseGeometry | None = None
-    pieces: NDArray[np.int64] = field(default_factory=no_pieces)
+    blocks: Bools | None = field(default=None, compare=False)
 
 
 class _Work:
@@ -55,8 +33,8 @@ class _Work:
 
     warnings: ClassVar[Sequence[str]] = ()
 
-    def __init__(self, ground: Ground, task: Task) -> None:
-        self.ground, self.task, self.region = ground, task, Region(task.area)
+    def __init__(self, ground: Ground, aim: Aim) -> None:
+        self.ground, self.aim = ground, aim
         self.files = contextlib.ExitStack()
 
     def close(self) -> None:
@@ -66,16 +44,12 @@ class _Work:
     def read(self, tile: Tile) -> Cells:
         """Heights in the DEM's unit, and which of them are to be meshed."""
         heights, valid = self.ground.read(tile.read)
-        wanted = self.region.wanted(tile.read)
-        return heights, valid if wanted is None else valid & wanted
+        blocks = cast("Plot", tile).blocks
+        return heights, valid if blocks is None else valid & cells_of(blocks, tile.read)
 
-    def aim(self, tile: Tile) -> Aim:
-        """The aim, with lengths as they are in the middle of a tile."""
-        return replace(self.task.aim, scale=self.ground.scale(tile.write))
-
-    def pieces(self, tile: Tile) -> NDArray[np.int64]:
-        """Breaklines that touch a tile, counted from its first lattice point."""
-        return mesh.of_tile(self.task.pieces, tile, self.task.aim.times)
+    def asked(self, tile: Tile, cells: Cells) -> tuple[Floats, Bools, Aim]:
+        """What a tile's mesh is made from; lengths of the aim are those in the middle of the tile."""
+        return *cells, replace(self.aim, scale=self.ground.scale(tile.write))
 
 
 class Meshes(_Work):
@@ -83,10 +57,7 @@ class Meshes(_Work):
 
     def compute(self, tiles: Sequence[Tile], cells: Sequence[Cells]) -> list[Part]:
         """The mesh of each tile of a batch."""
-        return [
-            mesh.triangulate_tile(*one, self.aim(tile), self.pieces(tile))
-            for tile, one in zip(tiles, cells, strict=True)
-        ]
+        return [mesh.triangulate_tile(*self.asked(tile, one)) for tile, one in zip(tiles, cells, strict=True)]
 
     def encode(self, tile: Tile, part: Part) -> Part:
         """A mesh is kept as it is."""
@@ -99,9 +70,7 @@ class Curves(_Work):
 
     def compute(self, tiles: Sequence[Tile], cells: Sequence[Cells]) -> list[Curve]:
         """The curve of each tile of a batch."""
-        return [
-            mesh.curve_of_tile(*one, self.aim(tile), self.pieces(tile)) for tile, one in zip(tiles, cells, strict=True)
-        ]
+        return [mesh.curve_of_tile(*self.asked(tile, one)) for tile, one in zip(tiles, cells, strict=True)]
 
     def encode(self, tile: Tile, curve: Curve) -> Curve:
         """A curve is kept as it is."""

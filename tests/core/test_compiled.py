@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from neural_terrain.core import compiled
+from neural_terrain.core import compiled, lock
 
 
 @pytest.fixture
@@ -64,3 +66,43 @@ def test_a_compiled_function_keeps_the_settings_of_other_users_of_numba():
 
     assert before == compiled.numba.config.CACHE_DIR
     assert np.array_equal(twice(np.arange(3)), [0, 2, 4])
+    assert isinstance(twice._cache._cache_file, compiled._Shared)
+
+
+class Numbered:
+    """A file of codes as numba has it: what is there is read, and some time later it is written with one more."""
+
+    def __init__(self, path):
+        self._path = path
+
+    def codes(self):
+        return self._path.read_text().split() if self._path.exists() else []
+
+    def save(self, key, data):
+        before = self.codes()
+        time.sleep(0.02)
+        self._path.write_text(" ".join([*before, f"{key}:{data}"]))
+
+
+def test_codes_that_are_saved_at_once_are_all_kept(tmp_path):
+    """Without a lock two processes number different codes alike: one is lost, or run in place of the other."""
+    files = [compiled._Shared(Numbered(tmp_path / "codes"), tmp_path / "codes.lock") for _ in range(8)]
+    threads = [threading.Thread(target=file.save, args=(i, i * i)) for i, file in enumerate(files)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(Numbered(tmp_path / "codes").codes()) == [f"{i}:{i * i}" for i in range(8)]
+
+
+def test_a_code_is_not_read_while_another_process_has_the_lock(tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled, "PATIENCE_S", 0.05)
+    held = lock.open_locked(tmp_path / "codes.lock", tmp_path)
+    shared = compiled._Shared({}, tmp_path / "codes.lock")
+    assert shared.load("key") is None
+    shared.save("key", b"")  # nothing happens: without the lock the file is left alone
+    held.close()
+
+
+def test_a_folder_that_vanishes_is_as_old_as_can_be(tmp_path):
+    assert compiled._age_s(tmp_path / "gone") == np.inf

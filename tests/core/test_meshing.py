@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,16 @@ from rasterio.transform import Affine
 
 from neural_terrain.core import mesh_files, refinement
 from neural_terrain.core.errors import Cancelled, TerrainError
+from neural_terrain.core.grid import Grid
 from neural_terrain.core.jobs import terrainmesh
 from neural_terrain.core.jobs.terrainmesh import Settings
-from neural_terrain.core.meshing import checking, heights, messages
+from neural_terrain.core.mesh_check import Blocks
+from neural_terrain.core.meshing import checking, drawn, heights, making, recipe
+from neural_terrain.core.meshing.coverage import Coverage
+from neural_terrain.core.meshing.ground import Ground
+from neural_terrain.core.meshing.region import Region
+from neural_terrain.core.meshing.work import Meshes
+from neural_terrain.core.raster import Reading, Source
 from neural_terrain.core.vertical import METRES
 from neural_terrain.tests import surfaces
 from neural_terrain.tests.core import dasks, dems
@@ -180,6 +188,34 @@ def test_a_number_of_triangles_holds_after_the_mask(tmp_path: Path, fractal: np.
     assert 0.85 * 500 <= len(ran.faces) <= 500
 
 
+def test_the_size_is_forecast_once(tmp_path: Path, fractal: np.ndarray) -> None:
+    triangle = shapely.Polygon([on_map(2, 2), on_map(80, 5), on_map(30, 58)])
+    ran = Ran(tmp_path, fractal, max_triangles=500, tile_size=16, mask=layer(tmp_path, "Polygon", triangle))
+    assert sum("will have about" in text for text in ran.heard.texts("info")) == 1
+
+
+def test_tiles_that_do_not_fit_into_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neural_terrain.core.elevation.compute.memory_bytes", lambda: 2e9)
+    with pytest.raises(TerrainError, match=r"Tiles of 1024 cells take up to 3\.5 GB .* smaller TILE_SIZE"):
+        making._planned((5000, 5000), 4096, 4)
+    assert making._planned((5000, 5000), None, 4).crew.lanes >= 1
+
+
+def test_what_travels_with_a_tile_is_its_own(tmp_path: Path, fractal: np.ndarray) -> None:
+    """The whole mask does not go to a worker with every tile."""
+    path = dems.write(tmp_path / "dem.tif", fractal)
+    angles = np.linspace(0, 2 * np.pi, 5000)
+    ring = shapely.Polygon([on_map(40 + 25 * math.cos(a), 30 + 25 * math.sin(a)) for a in angles])
+    with Source(path, Reading()) as source:
+        settings = Settings(path, "mesh.nc", max_error=5.0, tile_size=16)
+        bench = making.Bench(settings, Ground(source), drawn.Drawn([ring]))
+        alone = making.Bench(settings, Ground(source), drawn.Drawn())
+    sizes = [len(pickle.dumps(tile)) for tile in bench.tiles]
+    assert len(bench.tiles) < len(alone.tiles)
+    assert np.median(sizes) < 1500
+    assert len(pickle.dumps(recipe.Recipe(Meshes, bench.aim(5.0, bounded=True), path, Reading(), "1", {}))) < 1000
+
+
 def test_too_few_triangles_are_said(tmp_path: Path, fractal: np.ndarray) -> None:
     ran = Ran(tmp_path, fractal, max_triangles=2, tile_size=16)
     assert len(ran.faces) > 2
@@ -294,19 +330,13 @@ def test_a_mask_elsewhere_is_refused(tmp_path: Path, fractal: np.ndarray) -> Non
 
 
 def test_edges_follow_breaklines(tmp_path: Path, fractal: np.ndarray) -> None:
-    line = shapely.LineString([on_map(5, 20), on_map(60, 20), on_map(60, 50), on_map(200, 50)])
+    line = shapely.LineString([on_map(5.3, 20.7), on_map(60.3, 20.7), on_map(60.3, 50.7), on_map(200, 50.7)])
     ran = Ran(tmp_path, fractal, breaklines=layer(tmp_path, "LineString", line), max_error=50.0, tile_size=16)
     edges = np.concatenate([ran.faces[:, [0, 1]], ran.faces[:, [1, 2]], ran.faces[:, [2, 0]]])
     ends = np.unique(np.sort(edges, axis=1), axis=0)
     lines = shapely.linestrings(ran.vertices[ends, :2])
     followed = lines[shapely.covers(line.buffer(0.01), lines)]
-    assert shapely.length(shapely.union_all(followed)) == pytest.approx((55 + 30 + 22) * CELL_M, rel=1e-6)
-
-
-def test_breaklines_that_cannot_be_followed_are_counted() -> None:
-    heard = dems.Heard()
-    messages.of_the_breaklines(3, 120, heard)
-    assert heard.warnings[0].startswith("3 of 120 pieces of breaklines could not be followed")
+    assert shapely.length(shapely.union_all(followed)) == pytest.approx((55 + 30 + 21.7) * CELL_M, rel=1e-6)
 
 
 def test_breaklines_go_through_voids_and_each_other(tmp_path: Path, fractal: np.ndarray) -> None:
@@ -319,10 +349,19 @@ def test_breaklines_go_through_voids_and_each_other(tmp_path: Path, fractal: np.
     assert np.abs(ran.at_cells() - ran.dem)[ran.dem != -9999].max() <= 5.0 + 1e-9
 
 
+def test_lines_are_as_exact_as_the_finer_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr(drawn.vector, "read_lines", lambda *_, tolerance, **__: asked.append(tolerance))
+    grid = Grid(10, 10, WEST, NORTH, 30.0, 30.0, dems.UTM)
+    for cell_size in (None, 2.0):
+        drawn.read(Settings("dem.tif", "mesh.nc", breaklines="l.gpkg", cell_size=cell_size), grid)
+    assert asked == pytest.approx([0.05 * 30, 0.05 * 2])
+
+
 def test_breaklines_elsewhere_are_said(tmp_path: Path, fractal: np.ndarray) -> None:
     line = layer(tmp_path, "LineString", shapely.LineString([(0, 0), (100, 100)]))
     ran = Ran(tmp_path, fractal, breaklines=line)
-    assert any("do not touch the DEM" in text for text in ran.values["warnings"])
+    assert any("breaklines add no edge" in text for text in ran.values["warnings"])
 
 
 def test_a_mask_between_cells_has_no_error_at_cells(tmp_path: Path, fractal: np.ndarray) -> None:
@@ -366,6 +405,61 @@ def test_a_broken_promise_writes_nothing(tmp_path: Path, fractal: np.ndarray, mo
     with pytest.raises(TerrainError, match="please report it"):
         Ran(tmp_path, fractal, output=str(out / "mesh.nc"), error_raster=str(out / "e.tif"))
     assert {path.name: path.read_bytes() for path in out.iterdir()} == {"mesh.nc": b"old", "e.tif": b"old"}
+
+
+def without(found: Any, chosen: np.ndarray) -> Any:
+    """A mesh without some of its triangles."""
+    return type(found)(found.vertices, np.ascontiguousarray(found.faces[~chosen]))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_missing_ground_is_found(
+    tmp_path: Path, fractal: np.ndarray, monkeypatch: pytest.MonkeyPatch, masked: bool
+) -> None:
+    joined, cut = making.mesh.join, making.clip
+    holes = lambda found: np.arange(len(found.faces)) % 9 == 4  # noqa: E731 - single triangles among their neighbours
+    if masked:
+        monkeypatch.setattr(making, "clip", lambda *given: without(found := cut(*given), holes(found)))
+    else:
+        monkeypatch.setattr(making.mesh, "join", lambda *given: without(found := joined(*given), holes(found)))
+    triangle = shapely.Polygon([on_map(10, 10), on_map(70, 15), on_map(30, 55)])
+    with pytest.raises(TerrainError, match="leaves out .* cells of ground"):
+        Ran(tmp_path, fractal, mask=layer(tmp_path, "Polygon", triangle) if masked else "")
+
+
+def test_a_triangle_over_a_void_is_found(tmp_path: Path, fractal: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    joined = making.mesh.join
+
+    def covered(*given: Any) -> Any:
+        found = joined(*given)
+        at = np.array([np.flatnonzero((found.vertices[:, :2] == place).all(axis=1))[0] for place in ring])
+        return type(found)(found.vertices, np.concatenate([found.faces, at[None].astype(np.int32)]))
+
+    ring = [(20.0, 20.0), (20.0, 24.0), (24.0, 20.0)]  # corners of the void's border
+    dem = fractal.copy()
+    dem[21:24, 21:24] = -9999
+    monkeypatch.setattr(making.mesh, "join", covered)
+    with pytest.raises(TerrainError, match="covers ground that it should not"):
+        Ran(tmp_path, dem, {"nodata": -9999}, max_error=1e-3)
+
+
+def test_ground_inside_a_mask_is_counted_exactly(fractal: np.ndarray) -> None:
+    valid = np.hypot(*(np.indices(SHAPE) - [[[30]], [[40]]])) > 9
+    valid[7, 11] = False
+    mask = shapely.Polygon([(3.3, 4.1), (79.9, 11.7), (40.5, 58.2), (10.0, 40.0)], [[(50, 30), (60, 30), (55, 41)]])
+    blocks = Blocks(SHAPE, 16)
+    found = Coverage(Region(mask))
+    total = sum(
+        found.area_of(tile, valid[tile.read.row : tile.read.row_stop, tile.read.col : tile.read.col_stop])
+        for tile in blocks
+    )
+    count = valid[:-1, :-1].astype(int) + valid[1:, :-1] + valid[:-1, 1:] + valid[1:, 1:]
+    ground = shapely.union_all([shapely.box(c, r, c + 1, r + 1) for r, c in np.argwhere(count == 4)])
+    halves = shapely.union_all([
+        shapely.MultiPoint([(c + x, r + y) for y in (0, 1) for x in (0, 1) if valid[r + y, c + x]]).convex_hull
+        for r, c in np.argwhere(count == 3)
+    ])  # fmt: skip
+    assert total == pytest.approx(shapely.area(mask & (ground | halves)), abs=1e-9)
 
 
 @pytest.mark.parametrize("cell_size", [None, 15.0])

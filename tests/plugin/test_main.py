@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 HEADLESS = Path(__file__).resolve().parents[1] / "provider" / "headless.py"
+HELP = Path(__file__).resolve().parents[2] / "resources" / "help"
 
 WINDOW = """
 from qgis.core import QgsApplication
@@ -40,8 +41,6 @@ registry = QgsApplication.processingRegistry()
 iface = Interface()
 with_menu = neural_terrain.classFactory(iface)
 """
-
-HELP = Path(__file__).resolve().parents[2] / "resources" / "help"
 
 
 @pytest.fixture

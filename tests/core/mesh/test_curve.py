@@ -16,10 +16,12 @@ from neural_terrain.core.mesh import (
     curve_of_tile,
     level_for_budget,
     meshes_for_rmse,
+    triangulate,
     triangulate_tile,
 )
 from neural_terrain.core.mesh.tile import levels
 from neural_terrain.core.mesh.tiles import cut
+from neural_terrain.core.mesh_check import Facets, measure
 
 
 class Made(NamedTuple):
@@ -62,6 +64,17 @@ def test_an_rmse_is_kept_whatever_refitting_does(share):
     rmse = math.sqrt(parts[0].squares / parts[0].points)
     assert 0.94 * 4.0 <= rmse <= 4.0
     assert level == pytest.approx(3 * rmse / share)
+
+
+@pytest.mark.parametrize("wish", [1e-3, 0.05, 0.2])
+def test_an_rmse_is_kept_where_errors_jump(wish):
+    rows, cols = np.mgrid[:60, :60]
+    z = np.rint(20 * np.sin(rows / 5) * np.cos(cols / 7) + 7 * np.cos(rows * cols / 90))
+    mesh = triangulate(z, np.ones(z.shape, bool), max_rmse=wish, workers=1)
+    facets = Facets(mesh.vertices, mesh.faces, z.shape)
+    found = measure(facets, next(iter(facets.blocks)), z, np.ones(z.shape, bool), times=1).accuracy
+    assert found.rmse <= wish
+    assert len(mesh.faces) <= 2 * 59 * 59
 
 
 @pytest.mark.parametrize("wrong", [0, -5])

@@ -9,8 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydelatin import Delatin
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import dijkstra
 
 from neural_terrain.core.errors import TerrainError
 from neural_terrain.core.mesh import Aim, Tiles, join, triangulate, triangulate_tile
@@ -237,61 +235,6 @@ def test_what_is_not_asked_for_is_refused():
             triangulate(z, all_valid(z), **wrong)
 
 
-@pytest.mark.parametrize("side", [None, 30])
-@pytest.mark.parametrize("between", [False, True])
-def test_breaklines_are_edges(side, between):
-    z = terrain((90, 90), 11)
-    valid = all_valid(z)
-    valid[40:50, 60:75] = False
-    line = np.array([[5.0, 8.0], [33.0, 51.0], [70.0, 20.0], [84.0, 84.0]])
-    mesh = triangulate(z, valid, 20.0, side_px=side, between=between, breaklines=[line, line[:, ::-1]])
-    assert_sound(mesh, z, valid, 20.0, 4 if between else 1)
-    edges = np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]], mesh.faces[:, [2, 0]]])
-    places = mesh.vertices[:, :2]
-    if side is None and not between:  # the first leg crosses nothing: its length is made of edges on the very line
-        a, b = line[0], line[1]
-        across = np.abs(np.cross(np.append(b - a, 0), np.c_[places - a, np.zeros(len(places))])[:, 2]) < 1e-9
-        on = across[edges].all(axis=1)
-        lengths = np.linalg.norm(places[edges[on, 0]] - places[edges[on, 1]], axis=1)
-        assert lengths.sum() / 2 >= np.linalg.norm(b - a) - 1e-6
-
-
-def path_along(mesh, start, end, wide):
-    """Length of the shortest way along edges between two places, within a distance of the straight line."""
-    places = mesh.vertices[:, :2]
-    along = (end - start) / np.linalg.norm(end - start)
-    offset = places - start
-    t = np.clip(offset @ along, 0, np.linalg.norm(end - start))
-    near = np.linalg.norm(offset - t[:, None] * along, axis=1) <= wide
-    edges = np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]], mesh.faces[:, [2, 0]]])
-    edges = edges[near[edges].all(axis=1)]
-    lengths = np.linalg.norm(places[edges[:, 0]] - places[edges[:, 1]], axis=1)
-    graph = csr_array((lengths, (edges[:, 0], edges[:, 1])), shape=(len(places), len(places)))
-    first, last = (int(np.linalg.norm(places - end_, axis=1).argmin()) for end_ in (start, end))
-    return float(dijkstra(graph, directed=False, indices=first)[last])
-
-
-@pytest.mark.parametrize("side", [None, 47])
-def test_breaklines_that_cross_each_other_are_all_followed(side):
-    z = np.zeros((140, 150))
-    ends = np.random.default_rng(3).integers(0, 140, (24, 2, 2)).astype(float)
-    mesh = triangulate(z, all_valid(z), 1.0, side_px=side, breaklines=list(ends))
-    assert_sound(mesh, z, all_valid(z), 1.0)
-    for start, end in ends:
-        assert path_along(mesh, start, end, 2.0) <= 1.05 * np.linalg.norm(end - start) + 2
-
-
-def test_a_breakline_through_a_void_is_followed_at_both_sides():
-    z = np.zeros((90, 90))
-    valid = all_valid(z)
-    valid[40:50, 30:75] = False
-    line = np.array([[10.0, 3.0], [77.0, 86.0]])
-    mesh = triangulate(z, valid, 1.0, breaklines=[line])
-    assert_sound(mesh, z, valid, 1.0)
-    for start, end in ((line[0], np.array([39.0, 39.0])), (np.array([48.0, 50.0]), line[1])):
-        assert path_along(mesh, start, end, 1.0) <= 1.02 * np.linalg.norm(end - start) + 1
-
-
 @settings(max_examples=60, deadline=None)
 @given(
     rows=st.integers(2, 40), cols=st.integers(2, 40), seed=st.integers(0, 10**6), side=st.integers(3, 45),
@@ -304,7 +247,5 @@ def test_fuzz(rows, cols, seed, side, bound, holes, rough, between, lattice):
     z = np.round(z / 10) * 10 if lattice else z
     valid = np.random.default_rng(seed).random(z.shape) >= holes
     z = np.nan_to_num(z)
-    line = np.random.default_rng(seed).uniform(0, 1, (4, 2)) * [cols - 1, rows - 1]
-    lines = [line] if seed % 3 == 0 else []
-    mesh = triangulate(np.where(valid, z, np.nan), valid, bound, side_px=side, between=between, breaklines=lines)
+    mesh = triangulate(np.where(valid, z, np.nan), valid, bound, side_px=side, between=between)
     assert_sound(mesh, z, valid, bound, 4 if between else 1)
