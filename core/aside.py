@@ -33,7 +33,7 @@ def require_place(path: str | Path) -> None:
     """Refuse an output whose folder does not exist, or which is a folder; worth asking before long work."""
     target = Path(path)
     if not target.parent.is_dir():
-        raise TerrainError(f"The folder {target.parent} of the output does not exist; make it or choose another one.")
+        raise TerrainError(f"The folder {target.parent} does not exist; make it or choose another for {target.name}.")
     if target.is_dir():
         raise TerrainError(f"The output {target} is a folder; give the name of a file.")
 

@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "journal": {"errors", "lock"},
     "tiling": GROUND,
     "voids": GROUND,
-    "raster": GROUND | {"lock", "tiling", "voids"},
+    "raster": GROUND | {"aside", "lock", "tiling", "voids"},
     "pipeline": GROUND | {"tiling"},
     "quality": GROUND,
     "strata": GROUND | {"quality"},

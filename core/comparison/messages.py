@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import grid as grids
 from ..errors import TerrainError
 from ..jobs.comparedem import Settings
-from ..jobs.superresolve import same_file
+from ..jobs.settings import same_file
 from ..progress import Progress
 from .ground import FINER, Rasters
 from .work import Averages

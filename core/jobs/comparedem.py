@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
-from .settings import require_choice, require_intervals, require_number, require_scheduler, require_text
-from .superresolve import Z_UNITS, same_file
+from .settings import require_band, require_choice, require_intervals, require_outputs, require_scheduler, require_text
+from .superresolve import Z_UNITS
 
 Intervals = tuple
 
@@ -72,10 +71,14 @@ class Settings:
         if not self.input or not self.reference:
             missing = "input DEM" if not self.input else "reference DEM"
             raise TerrainError(f"No {missing} was given; choose a raster layer or file.")
-        self._check_bands()
+        for name in ("band", "reference_band"):
+            require_band(_label(name), getattr(self, name))
+        for intervals in (self.no_data, self.reference_no_data):
+            require_intervals(intervals)
         require_choice("Vertical unit", self.z_unit, Z_UNITS)
         require_scheduler(self.scheduler, "cpu")
-        self._check_outputs()
+        inputs = (self.input, self.reference, self.coarse, self.uncertainty)
+        require_outputs(self.outputs(), self.written(), inputs)
 
     @staticmethod
     def written() -> dict:
@@ -85,28 +88,6 @@ class Settings:
     def outputs(self) -> dict:
         """Files to write by the name of the setting, those that are wanted."""
         return {name: getattr(self, name) for name in self.written() if getattr(self, name)}
-
-    def _check_bands(self) -> None:
-        for name in ("band", "reference_band"):
-            if not isinstance(getattr(self, name), int):
-                raise TerrainError(f"{_label(name)} is {getattr(self, name)!r}; it must be a whole number from 1.")
-            require_number(_label(name), getattr(self, name), 1, 65535)
-        for intervals in (self.no_data, self.reference_no_data):
-            require_intervals(intervals)
-
-    def _check_outputs(self) -> None:
-        if not self.outputs():
-            return
-        seen = [self.input, self.reference, self.coarse, self.uncertainty]
-        for name, path in self.outputs().items():
-            endings = self.written()[name]
-            if os.path.splitext(path)[1].lower() not in endings:
-                raise TerrainError(f"The {_label(name).lower()} {path} must end in {' or '.join(endings)}; rename it.")
-            if any(same_file(path, other) for other in seen if other):
-                raise TerrainError(
-                    f"The file {path} is named twice; choose another name for the {_label(name).lower()}."
-                )
-            seen.append(path)
 
 
 def _label(name: str) -> str:

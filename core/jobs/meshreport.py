@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
-from .settings import require_choice, require_intervals, require_number, require_text
-from .superresolve import Z_UNITS, same_file
+from .settings import require_band, require_choice, require_intervals, require_number, require_outputs, require_text
+from .superresolve import Z_UNITS
 
 REPORTS = (".html", ".htm")
 TABLES = (".json", ".csv")
@@ -54,9 +53,7 @@ class Settings:
             require_text(_label(name), getattr(self, name))
         if not self.input:
             raise TerrainError("No mesh was given; choose a mesh layer or file.")
-        if not isinstance(self.band, int):
-            raise TerrainError(f"Band is {self.band!r}; it must be a whole number from 1.")
-        require_number("Band", self.band, 1, 65535)
+        require_band("Band", self.band)
         require_intervals(self.dem_no_data)
         require_choice("Vertical unit", self.z_unit, Z_UNITS)
         require_choice("Unit of the mesh", self.mesh_unit, Z_UNITS)
@@ -64,7 +61,7 @@ class Settings:
             require_number("Exaggeration of the mesh", self.z_factor, 1e-6, 1e6)
         if self.error_raster and not self.dem:
             raise TerrainError("An error raster needs a DEM to compare with; choose one, or leave the raster out.")
-        self._check_outputs()
+        require_outputs(self.outputs(), self.written(), (self.input, self.dem))
 
     @staticmethod
     def written() -> dict:
@@ -74,18 +71,6 @@ class Settings:
     def outputs(self) -> dict:
         """Files to write by the name of the setting, those that are wanted."""
         return {name: getattr(self, name) for name in self.written() if getattr(self, name)}
-
-    def _check_outputs(self) -> None:
-        seen = [path for path in (self.input, self.dem) if path]
-        for name, path in self.outputs().items():
-            endings = self.written()[name]
-            if os.path.splitext(path)[1].lower() not in endings:
-                raise TerrainError(f"The {_label(name).lower()} {path} must end in {' or '.join(endings)}; rename it.")
-            if any(same_file(path, other) for other in seen):
-                raise TerrainError(
-                    f"The file {path} is named twice; choose another name for the {_label(name).lower()}."
-                )
-            seen.append(path)
 
 
 def _label(name: str) -> str:

@@ -9,7 +9,7 @@ import dataclasses
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from ..errors import TerrainError
@@ -58,6 +58,32 @@ def require_number(label: str, value: Any, low: float, high: float, unit: str = 
     """Refuse what is not a finite number from ``low`` to ``high``."""
     if not _is_number(value) or not low <= value <= high:
         raise TerrainError(f"{label} is {value}{unit}; it must be a number from {low:g} to {high:g}{unit}.")
+
+
+def require_band(label: str, value: Any) -> None:
+    """Refuse what is no number of a band."""
+    if not isinstance(value, int):
+        raise TerrainError(f"{label} is {value!r}; it must be a whole number from 1.")
+    require_number(label, value, 1, 65535)
+
+
+def require_outputs(outputs: Mapping[str, str], endings: Mapping[str, Sequence[str]], inputs: Sequence[str]) -> None:
+    """Refuse files to write, by the name of the setting, that end otherwise, or that are named twice or read."""
+    seen = [path for path in inputs if path]
+    for name, path in outputs.items():
+        label = name.replace("_", " ")
+        if os.path.splitext(path)[1].lower() not in endings[name]:
+            raise TerrainError(f"The {label} {path} must end in {' or '.join(endings[name])}; rename it.")
+        if any(same_file(path, other) for other in seen):
+            raise TerrainError(f"The file {path} is named twice; choose another name for the {label}.")
+        seen.append(path)
+
+
+def same_file(first: str, second: str) -> bool:
+    """Whether two paths name one file, links and upper case on Windows included."""
+    if os.path.exists(first) and os.path.exists(second):
+        return os.path.samefile(first, second)
+    return os.path.normcase(os.path.abspath(first)) == os.path.normcase(os.path.abspath(second))
 
 
 def require_intervals(values: Any) -> None:

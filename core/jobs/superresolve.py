@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ..errors import TerrainError
 from ..progress import Progress
 from .settings import (
+    require_band,
     require_choice,
     require_device,
     require_intervals,
@@ -18,6 +19,7 @@ from .settings import (
     require_scheduler,
     require_switch,
     require_text,
+    same_file,
 )
 
 MAX_SCALE = 16.0
@@ -126,8 +128,6 @@ class Settings:
     def _check_kinds(self) -> None:
         for name in ("input", "crs", "grid", "extent_crs", "model", "device", "options", "scheduler", *OUTPUTS):
             require_text(name.replace("_", " ").capitalize(), getattr(self, name))
-        if not isinstance(self.band, int):
-            raise TerrainError(f"Band is {self.band!r}; it must be a whole number from 1.")
         if self.extent is not None:
             require_numbers("Extent", self.extent, 4)
         require_intervals(self.no_data)
@@ -139,7 +139,7 @@ class Settings:
     def _check_grid(self) -> None:
         if not self.input:
             raise TerrainError("No input DEM was given; choose a raster layer or file.")
-        require_number("Band", self.band, 1, 65535)
+        require_band("Band", self.band)
         if self.grid and self.cell_size is not None:
             raise TerrainError("Both a target grid and a cell size were given; give only one of them.")
         if self.scale is not None:
@@ -195,13 +195,6 @@ class Settings:
         for (one, path), (other, other_path) in itertools.combinations(self.outputs.items(), 2):
             if same_file(path, other_path):
                 raise TerrainError(f"The {one} and the {other} are the same file {path}; choose two names.")
-
-
-def same_file(first: str, second: str) -> bool:
-    """Whether two paths name one file, links and upper case on Windows included."""
-    if os.path.exists(first) and os.path.exists(second):
-        return os.path.samefile(first, second)
-    return os.path.normcase(os.path.abspath(first)) == os.path.normcase(os.path.abspath(second))
 
 
 def run(settings: Settings, progress: Progress) -> dict:

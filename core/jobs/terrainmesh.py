@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from ..errors import TerrainError
 from ..progress import Progress
 from .settings import (
+    require_band,
     require_choice,
     require_device,
     require_intervals,
     require_number,
     require_scheduler,
     require_text,
+    same_file,
 )
-from .superresolve import Z_UNITS, same_file
+from .superresolve import Z_UNITS
 
 BOUND_AT = ("CELLS", "BETWEEN")
 ENDINGS = {"UGRID": ".nc", "PLY": ".ply", "2DM": ".2dm"}
@@ -102,9 +104,7 @@ class Settings:
             require_text(_label(name), getattr(self, name))
         if not self.input:
             raise TerrainError("No input DEM was given; choose a raster layer or file.")
-        if not isinstance(self.band, int):
-            raise TerrainError(f"Band is {self.band!r}; it must be a whole number from 1.")
-        require_number("Band", self.band, 1, 65535)
+        require_band("Band", self.band)
         require_intervals(self.no_data)
         require_choice("Vertical unit", self.z_unit, Z_UNITS)
         require_choice("Bound at", self.bound_at, BOUND_AT)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
-from .settings import require_choice, require_intervals, require_number, require_text
-from .superresolve import Z_UNITS, same_file
+from .settings import require_band, require_choice, require_intervals, require_number, require_text, same_file
+from .superresolve import Z_UNITS
 
 ENDINGS = {"STL": ".stl", "3MF": ".3mf", "OBJ": ".obj", "GLB": ".glb"}
 """How names of the output end, by format."""
@@ -73,9 +73,7 @@ class Settings:
             require_text(name.replace("_", " ").capitalize(), getattr(self, name))
         if not self.input:
             raise TerrainError("No input DEM was given; choose a raster layer or file.")
-        if not isinstance(self.band, int):
-            raise TerrainError(f"Band is {self.band!r}; it must be a whole number from 1.")
-        require_number("Band", self.band, 1, 65535)
+        require_band("Band", self.band)
         require_intervals(self.no_data)
         require_choice("Vertical unit", self.z_unit, Z_UNITS)
         require_choice("Format", self.format, tuple(ENDINGS))

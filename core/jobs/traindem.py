@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
-from .settings import require_device, require_intervals, require_number, require_switch, require_text
-from .superresolve import same_file
+from .settings import require_device, require_intervals, require_number, require_switch, require_text, same_file
 
 NEW = "new"
 DEFAULT_MINUTES = 60.0

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from ..aside import require_place
 from ..errors import TerrainError
-from ..jobs.superresolve import same_file
+from ..jobs.settings import same_file
 from ..jobs.terrainmesh import MOST_TRIANGLES, Settings
 from ..progress import Progress
 from ..raster import Source
@@ -31,28 +30,9 @@ FAR_BEYOND = 5
 def refuse_outputs(settings: Settings, source: Source) -> None:
     """Outputs without a folder, or that the DEM reads: the Settings compare names, a VRT can read more."""
     for path in settings.outputs.values():
-        folder = Path(path).parent
-        if not folder.is_dir():
-            raise TerrainError(f"The folder {folder} does not exist; make it or choose another for {Path(path).name}.")
-        if Path(path).is_dir():
-            raise TerrainError(f"The output {path} is a folder; give the name of a file.")
+        require_place(path)
         if any(same_file(path, member) for member in source.files):
             raise TerrainError(f"The output {path} is read by the input {source.path}; choose another name.")
-
-
-def before(source: Source, progress: Progress) -> None:
-    """Units and CRS."""
-    if not source.grid.crs:
-        progress.warn(
-            "The DEM has no CRS; its horizontal unit is taken as metres. Assign one with 'Assign projection'."
-        )
-    if source.unknown_unit:
-        progress.warn(
-            f"The band calls its vertical unit {source.unknown_unit!r}, which is not known; heights are taken as "
-            f"{source.unit}. Convert them, or say the unit with Z_UNIT."
-        )
-    elif not source.unit_known:
-        progress.info("Neither the band nor the CRS names a vertical unit; heights are taken as metres.")
 
 
 def refuse_large_tiles(size_bytes: float, side_px: int) -> None:

@@ -39,7 +39,7 @@ def mesh(settings: Settings, progress: Progress) -> dict:
         messages.refuse_outputs(settings, source)
         layers = drawn.read(settings, source.grid)
         if not settings.refines:  # else that part of the run says it
-            messages.before(source, progress)
+            raster.announce(source, progress)
         with _meshed_dem(settings, source, layers, progress) as (dem, rest):
             values = _mesh(settings, dem, layers, rest)
     return {**values, "seconds": round(time.monotonic() - started_s, 3), "warnings": progress.warnings}

@@ -10,13 +10,13 @@ from .door import CACHE_MB, GDAL_ERRORS, environment
 from .encoding import Encoded, encode, encode_classes
 from .layout import second_pass_bytes
 from .sink import Sink, abandon_unfinished, check_folder
-from .source import Bools, Floats, Reading, Source, mirror, read_all, read_grid
+from .source import Bools, Floats, Reading, Source, announce, mirror, read_all, read_grid
 from .statistics import Statistics
 from .writing import DEFAULT_NODATA, ROUNDING, Writing, block_side, layout_options
 
 __all__ = [
     "CACHE_MB", "DEFAULT_NODATA", "GDAL_ERRORS", "ROUNDING", "Bools", "Encoded", "Floats", "Reading", "Sink", "Source",
-    "Statistics", "Writing", "abandon_unfinished", "block_side", "check_folder", "encode", "encode_classes",
+    "Statistics", "Writing", "abandon_unfinished", "announce", "block_side", "check_folder", "encode", "encode_classes",
     "environment", "layout_options", "mirror", "read_all", "read_grid",
     "second_pass_bytes",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.io import MemoryFile
 
+from ..aside import require_place
 from ..errors import TerrainError
 from ..grid import Grid
 from ..lock import unlocked
@@ -337,11 +338,8 @@ def _describe(file: Any, writing: Writing) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Refuse an output whose folder does not exist, or which is a folder itself."""
-    if not path.parent.is_dir():
-        raise TerrainError(f"The folder {path.parent} does not exist; make it or choose another for {path.name}.")
-    if path.is_dir():
-        raise TerrainError(f"The output {path} is a folder; give the name of a .tif file.")
+    """Refuse an output that has no place, or a name that leaves no room for those of its unfinished files."""
+    require_place(path)
     if len(os.fsencode(path.name)) > LONGEST_NAME:
         raise TerrainError(f"The name {path.name} is longer than {LONGEST_NAME} bytes; choose a shorter one.")
 

@@ -21,6 +21,7 @@ from .. import grid as grids
 from .. import voids
 from ..errors import TerrainError
 from ..grid import Grid
+from ..progress import Progress
 from ..tiling import Window
 from ..vertical import METRES, unit_of
 from .door import open_raster, reason
@@ -229,6 +230,21 @@ class Source:
         if self.reading.z_unit != "auto":
             return self.reading.z_unit
         return self._stated_unit() or "metre"
+
+
+def announce(source: Source, progress: Progress) -> None:
+    """Say what a DEM does not: its CRS, and the unit of its heights."""
+    if not source.grid.crs:
+        progress.warn(
+            "The DEM has no CRS; its horizontal unit is taken as metres. Assign one with 'Assign projection'."
+        )
+    if source.unknown_unit:
+        progress.warn(
+            f"The band calls its vertical unit {source.unknown_unit!r}, which is not known; heights are taken as "
+            f"{source.unit}. Convert them, or say the unit with Z_UNIT."
+        )
+    elif not source.unit_known:
+        progress.info("Neither the band nor the CRS names a vertical unit; heights are taken as metres.")
 
 
 def read_grid(path: str) -> Grid:

@@ -9,6 +9,7 @@ import numpy as np
 from .. import voids
 from ..pipeline.clock import duration
 from ..progress import Progress
+from ..raster import announce
 from ..tiling import Plan
 from .work import Work
 
@@ -19,17 +20,7 @@ if TYPE_CHECKING:
 def before(work: Work, compute: str, progress: Progress) -> None:
     """What matters about the input, the model and the plan."""
     source, model, target = work.source, work.model, work.plan.target
-    if not source.grid.crs:
-        progress.warn(
-            "The DEM has no CRS; its horizontal unit is taken as metres. Assign one with 'Assign projection'."
-        )
-    if source.unknown_unit:
-        progress.warn(
-            f"The band calls its vertical unit {source.unknown_unit!r}, which is not known; heights are taken as "
-            f"{source.unit}. Convert them, or say the unit with Z_UNIT."
-        )
-    elif not source.unit_known:
-        progress.info("Neither the band nor the CRS names a vertical unit; heights are taken as metres.")
+    announce(source, progress)
     _of_the_model(work, progress)
     progress.info(
         f"Model {model.card.name} {model.card.version} on {compute}: {target.grid.cols} x {target.grid.rows} "

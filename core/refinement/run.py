@@ -15,7 +15,8 @@ from ..elevation import card, compute, surface
 from ..elevation.compute import Compute
 from ..errors import TerrainError
 from ..grid import Grid, Target
-from ..jobs.superresolve import DEFAULT_SCALE, OUTPUTS, Settings, same_file
+from ..jobs.settings import same_file
+from ..jobs.superresolve import DEFAULT_SCALE, OUTPUTS, Settings
 from ..progress import Progress
 from ..raster import Source, Writing
 from ..tiling import Crew, Plan

@@ -9,7 +9,6 @@ import numpy as np
 from ..grid import crs_name
 from ..jobs.terrainsolid import Settings
 from ..progress import Progress
-from ..raster import Source
 from ..vertical import METRES
 from .model import Model, spoken_mm, spoken_scale
 
@@ -19,19 +18,6 @@ if TYPE_CHECKING:
 LARGE_MM = 2000.0
 SMALL_MM = 5.0
 UNITS = {"metre": "m", "foot": "ft", "us-foot": "US ft"}
-
-
-def about_source(source: Source, progress: Progress) -> None:
-    """What the DEM does not say."""
-    if not source.grid.crs:
-        progress.warn("The DEM has no CRS; one of its units is taken for one metre.")
-    if source.unknown_unit:
-        progress.warn(
-            f"The DEM's vertical unit {source.unknown_unit!r} is unknown; heights are taken as metres. Set Z_UNIT if "
-            "they are feet."
-        )
-    elif not source.unit_known:
-        progress.info("The DEM does not state its vertical unit; heights are taken as metres.")
 
 
 def about_averaging(block: int, cell_mm: float, progress: Progress) -> None:

@@ -36,7 +36,7 @@ def build(settings: Settings, progress: Progress) -> dict:
     _require_places(settings)
     reading = Reading(settings.band, settings.crs, settings.no_data, settings.z_unit)
     with raster.environment(), Source(settings.input, reading) as source:
-        messages.about_source(source, progress)
+        raster.announce(source, progress)
         unit, clip = source.unit, _clip(settings, source.grid)
         ground = _ground(settings, source, clip, progress.step(0.02, 0.4))
     plane = plane_of(ground)

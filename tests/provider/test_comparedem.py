@@ -148,23 +148,3 @@ def test_layers_are_named_and_styled_and_what_was_set_on_both_counts(in_qgis, wr
     assert told[0] == ((heights < 530) & ~holes).sum()
     assert told[1] == [["rough error", "singlebandpseudocolor"], ["rough slope error", "singlebandpseudocolor"]]
     assert told[2] is False
-
-
-def test_every_parameter_is_a_setting_of_the_job(in_qgis):
-    told = in_qgis("""
-        import dataclasses
-        from neural_terrain.core.jobs import comparedem as job
-        from neural_terrain.processing_provider.comparedem import CompareDems
-        from neural_terrain.processing_provider.parameters import Call
-        from qgis.core import QgsProcessingContext
-        tool = CompareDems().create()
-        call = Call(tool, {}, QgsProcessingContext())
-        read = {}
-        for parameter in tool.PARAMETERS:
-            read.update(parameter.read(call))
-        fields = dataclasses.fields(job.Settings)
-        defaults = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
-        answer([sorted(read), sorted(f.name for f in fields), [n for n, v in read.items() if v != defaults.get(n, "")]])
-    """)
-    assert set(told[0]) <= set(told[1]) and told[2] == []
-    assert set(told[1]) - set(told[0]) == {"crs", "no_data", "reference_crs", "reference_no_data"}

@@ -143,22 +143,3 @@ def test_what_was_set_on_the_layers_counts_and_results_are_named_and_styled(in_q
     assert told[0] == 1
     assert told[1] == pytest.approx(np.sqrt(np.mean(noisy[1][low] ** 2)), rel=1e-6)
     assert told[2:] == [[["noisy error", "singlebandpseudocolor"]], False]
-
-
-def test_every_parameter_is_a_setting_of_the_job(in_qgis):
-    told = in_qgis("""
-        import dataclasses
-        from neural_terrain.core.jobs import meshreport as job
-        from neural_terrain.processing_provider.meshreport import MeshReport
-        from neural_terrain.processing_provider.parameters import Call
-        from qgis.core import QgsProcessingContext
-        tool = MeshReport().create()
-        call = Call(tool, {}, QgsProcessingContext())
-        read = {}
-        for parameter in tool.PARAMETERS:
-            read.update(parameter.read(call))
-        fields = dataclasses.fields(job.Settings)
-        defaults = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
-        answer([sorted(read), sorted(f.name for f in fields), [n for n, v in read.items() if v != defaults.get(n, "")]])
-    """)
-    assert told[0] == told[1] and told[2] == []

@@ -137,22 +137,3 @@ def test_the_crs_of_the_layer_counts_and_results_are_named_and_styled(in_qgis, m
         answer([rows, [[one.name(), one.crs().authid(), one.renderer().type(), one.width()] for one in made]])
     """)
     assert told == [8, [["plane heights", "EPSG:32632", "hillshade", 10]]]
-
-
-def test_every_parameter_is_a_setting_of_the_job(in_qgis):
-    told = in_qgis("""
-        import dataclasses
-        from neural_terrain.core.jobs import meshtoraster as job
-        from neural_terrain.processing_provider.meshtoraster import MeshToRaster
-        from neural_terrain.processing_provider.parameters import Call
-        from qgis.core import QgsProcessingContext
-        tool = MeshToRaster().create()
-        call = Call(tool, {}, QgsProcessingContext())
-        read = {}
-        for parameter in tool.PARAMETERS:
-            read.update(parameter.read(call))
-        fields = dataclasses.fields(job.Settings)
-        defaults = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
-        answer([sorted(read), sorted(f.name for f in fields), [n for n, v in read.items() if v != defaults.get(n, "")]])
-    """)
-    assert told[0] == told[1] and told[2] == []

@@ -13,6 +13,10 @@ NAMES = {
     "traindem": "INPUT FOLDER MODEL MINUTES LICENCE CREDIT NAME TITLE DEVICE RECIPE SEED KEEP OUTPUT REPORT",
     "terrainmesh": "INPUT BAND MAX_ERROR BOUND_AT MAX_TRIANGLES MAX_RMSE MODEL CELL_SIZE BREAKLINES MASK Z_FACTOR "
     "Z_UNIT FORMAT TILE_SIZE DEVICE SCHEDULER OUTPUT ERROR_RASTER",
+    "terrainsolid": "INPUT BAND MASK MODEL_SCALE Z_FACTOR BASE BASE_LEVEL LABEL MAX_ERROR Z_UNIT FORMAT "
+    "OUTPUT FOOTPRINT",
+    "meshtoraster": "INPUT CRS Z_FACTOR MESH_UNIT CELL_SIZE GRID COMPRESSION NODATA OUTPUT",
+    "meshreport": "INPUT CRS Z_FACTOR MESH_UNIT DEM BAND Z_UNIT OUTPUT TABLE ERROR_RASTER",
     "enginereport": "OUTPUT",
 }
 TOOLS = {"superresolve", "comparedem", "traindem", "terrainmesh", "terrainsolid", "meshtoraster", "meshreport",
@@ -81,30 +85,46 @@ def test_names_are_those_that_people_save_in_models(in_qgis):
         assert list(tools[name]["parameters"]) == parameters.split()
     assert set(tools["superresolve"]["outputs"]) == NUMBERS | {
         "OUTPUT", "DIFFERENCE", "UNCERTAINTY", "PROVENANCE"}  # fmt: skip
+    hidden = "MAX_RMSE Z_FACTOR Z_UNIT TILE_SIZE DEVICE SCHEDULER"
+    assert set(tools["terrainmesh"]["advanced"]) == set(hidden.split())
     advanced = {"PRECISION", "MEMORY", "SCHEDULER", "RESUME", "LAYOUT"}
     assert "SCALE" not in tools["superresolve"]["advanced"] and advanced <= set(tools["superresolve"]["advanced"])
+
+
+FROM_LAYERS = {
+    "superresolve": {"crs", "no_data"}, "terrainmesh": {"crs", "no_data"}, "terrainsolid": {"crs", "no_data"},
+    "comparedem": {"crs", "no_data", "reference_crs", "reference_no_data"},
+}  # fmt: skip
+"""Settings that come with a layer, when one is given."""
+
+STATED = {"superresolve": {"scale"}, "traindem": {"name", "title"}}
+"""Settings that the dialog states and that may be empty elsewhere."""
 
 
 def test_every_parameter_is_a_setting_of_the_job(in_qgis):
     told = in_qgis("""
         import dataclasses
-        from neural_terrain.core.jobs import superresolve as job
         from neural_terrain.processing_provider.parameters import Call
-        from neural_terrain.processing_provider.superresolve import SuperResolve
-        from qgis.core import QgsProcessingContext
-        tool = SuperResolve().create()
-        call = Call(tool, {"OUTPUT": "x.tif"}, QgsProcessingContext())
-        read = {}
-        for parameter in tool.PARAMETERS:
-            read.update(parameter.read(call))
-        defaults = {f.name: f.default for f in dataclasses.fields(job.Settings) if f.default is not dataclasses.MISSING}
-        differing = [n for n, v in defaults.items() if n in read and read[n] != v]
-        answer([sorted(read), sorted(f.name for f in dataclasses.fields(job.Settings)), differing])
+        from qgis.core import QgsApplication, QgsProcessingContext
+        told = {}
+        for one in QgsApplication.processingRegistry().providerById("neuralterrain").algorithms():
+            tool = one.create()
+            call = Call(tool, {}, QgsProcessingContext(), trial=True)
+            read = {}
+            for parameter in tool.PARAMETERS:
+                read.update(parameter.read(call))
+            fields = dataclasses.fields(tool.SETTINGS)
+            defaults = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
+            differing = [n for n, v in read.items() if n in defaults and v != defaults[n]]
+            told[tool.name()] = [sorted(read), sorted(f.name for f in fields), sorted(differing)]
+        answer(told)
     """)
-    assert set(told[0]) <= set(told[1])
-    # Layer values come with a layer; the scale of the dialog is stated, that of the settings may be empty.
-    assert set(told[1]) - set(told[0]) <= {"crs", "no_data"}
-    assert told[2] == ["scale"]
+    assert set(told) == TOOLS
+    for name in TOOLS - {"setupengine", "enginereport"}:
+        read, fields, differing = told[name]
+        assert set(read) <= set(fields), name
+        assert set(fields) - set(read) == FROM_LAYERS.get(name, set()), name
+        assert set(differing) <= STATED.get(name, set()), name
 
 
 def test_ten_hours_of_progress_are_some_hundred_lines_in_the_log(in_qgis):

@@ -312,26 +312,3 @@ def test_what_only_the_engine_sees_ends_in_a_sentence_too(qgis_process, assert_r
     run = qgis_process("run", ID, "--", f"INPUT={dem}", f"MASK={away}", f"OUTPUT={tmp_path / 'mesh.nc'}")
     assert_refused(run, "mask")
     assert not (tmp_path / "mesh.nc").exists()
-
-
-def test_every_parameter_is_a_setting_of_the_job(in_qgis):
-    told = in_qgis("""
-        import dataclasses
-        from neural_terrain.core.jobs import terrainmesh as job
-        from neural_terrain.processing_provider.parameters import Call
-        from neural_terrain.processing_provider.terrainmesh import TerrainMesh
-        from qgis.core import QgsProcessingContext
-        tool = TerrainMesh().create()
-        call = Call(tool, {"OUTPUT": "x.nc"}, QgsProcessingContext())
-        read = {}
-        for parameter in tool.PARAMETERS:
-            read.update(parameter.read(call))
-        fields = dataclasses.fields(job.Settings)
-        defaults = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
-        advanced = [d.name() for d in tool.parameterDefinitions() if d.flags() & d.Flag.FlagAdvanced]
-        answer([sorted(read), sorted(f.name for f in fields), [n for n in read if read[n] != defaults.get(n, read[n])],
-                advanced])
-    """)
-    assert set(told[0]) <= set(told[1]) and told[2] == []
-    assert set(told[1]) - set(told[0]) == {"crs", "no_data"}
-    assert told[3] == "MAX_RMSE Z_FACTOR Z_UNIT TILE_SIZE DEVICE SCHEDULER".split()

@@ -172,24 +172,3 @@ def test_letters_have_outlines_and_a_text_without_is_refused(in_qgis):
         answer([len(rings), closed, max(y for ring in rings for _, y in ring) > 100, names("  ")])
     """)
     assert told == [4, True, True, []]
-
-
-def test_every_parameter_is_a_setting_of_the_job(in_qgis):
-    told = in_qgis("""
-        import dataclasses
-        from neural_terrain.core.jobs import terrainsolid as job
-        from neural_terrain.processing_provider.terrainsolid import TerrainSolid
-        from neural_terrain.processing_provider.parameters import Call
-        from qgis.core import QgsProcessingContext
-        tool = TerrainSolid().create()
-        call = Call(tool, {}, QgsProcessingContext(), trial=True)
-        read = {}
-        for parameter in tool.PARAMETERS:
-            read.update(parameter.read(call))
-        fields = dataclasses.fields(job.Settings)
-        names = {f.name for f in fields}
-        defaults = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
-        differ = [n for n, v in read.items() if n in defaults and v != defaults[n]]
-        answer([sorted(names - set(read)), sorted(set(read) - names), differ])
-    """)
-    assert told == [["crs", "no_data"], [], []]

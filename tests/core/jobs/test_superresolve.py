@@ -11,7 +11,8 @@ import pytest
 
 from neural_terrain.core.errors import TerrainError
 from neural_terrain.core.jobs import settings as job_settings
-from neural_terrain.core.jobs.superresolve import Settings, same_file
+from neural_terrain.core.jobs.settings import same_file
+from neural_terrain.core.jobs.superresolve import Settings
 
 
 def test_settings_travel_as_json() -> None:
