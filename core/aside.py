@@ -9,6 +9,7 @@ import contextlib
 import glob
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +17,25 @@ from pathlib import Path
 from .errors import TerrainError
 
 STALE_S = 3600.0
-"""Unfinished files that nothing was written to for so long belong to runs that were killed."""
+"""Unfinished files of a process that is gone are removed after so long without a change, as it may have been one of
+another computer."""
 
 _unfinished: set[Path] = set()
+_owner = ["run"]
+
+
+def belong_to(owner: str) -> None:
+    """Name the files from now on after ``owner``, so that whoever started this process finds what it leaves."""
+    _owner[:] = [owner]
+
+
+def require_place(path: str | Path) -> None:
+    """Refuse an output whose folder does not exist, or which is a folder; worth asking before long work."""
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise TerrainError(f"The folder {target.parent} of the output does not exist; make it or choose another one.")
+    if target.is_dir():
+        raise TerrainError(f"The output {target} is a folder; give the name of a file.")
 
 
 def abandon_unfinished() -> None:
@@ -72,13 +89,41 @@ def folder(path: str | Path) -> Iterator[Path]:
 
 def _place(target: Path, ending: str) -> Path:
     """Name beside the target for this process; what killed runs left there is removed."""
-    if not target.parent.is_dir():
-        raise TerrainError(f"The folder {target.parent} of the output does not exist; make it or choose another one.")
+    require_place(target)
     for left in target.parent.glob(f".{glob.escape(target.stem)}.*{glob.escape(ending)}"):
         with contextlib.suppress(OSError):
-            if time.time() - _last_written_s(left) > STALE_S:
+            if time.time() - _last_written_s(left) > STALE_S and not _is_alive(_process_of(left.name, ending)):
                 _remove(left)
-    return target.with_name(f".{target.stem}.{os.getpid()}{ending}")
+    return target.with_name(f".{target.stem}.{_owner[0]}.{os.getpid()}{ending}")
+
+
+def _process_of(name: str, ending: str) -> int:
+    """Number of the process that made a file of this name; 0 where it has none."""
+    number = name[: -len(ending)].rpartition(".")[2]
+    return int(number) if number.isdecimal() else 0
+
+
+if sys.platform == "win32":
+    import ctypes
+
+    _QUERY = 0x1000  # the right to ask about a process, and no more
+
+    def _is_alive(process: int) -> bool:
+        handle = ctypes.windll.kernel32.OpenProcess(_QUERY, False, process)
+        if handle:
+            ctypes.windll.kernel32.CloseHandle(handle)
+        return bool(handle)
+
+else:
+
+    def _is_alive(process: int) -> bool:
+        try:
+            os.kill(process, 0)  # asks only
+        except (ProcessLookupError, OverflowError):
+            return False
+        except PermissionError:
+            pass
+        return process > 0
 
 
 def _last_written_s(path: Path) -> float:

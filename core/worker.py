@@ -1,8 +1,9 @@
 """The engine's process: one job in, JSON lines out; the same jobs as a plain command line for people.
 
-``engine`` reads one JSON line ``{"job": name, "settings": {...}}`` from stdin. A later line ``cancel`` asks the job to
-stop; a closed stdin means that the parent is gone. Either way the process has ended within two seconds and has
-removed what it was writing. Standard library only; a job imports the rest.
+``engine`` reads one JSON line ``{"job": name, "settings": {...}}`` from stdin; an ``owner`` in it goes into the names
+of unfinished files (:mod:`.aside`), so that the parent can remove what a killed engine leaves. A later line
+``cancel`` asks the job to stop; a closed stdin means that the parent is gone. Either way the process has ended within
+two seconds and has removed what it was writing. Standard library only; a job imports the rest.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import IO, Any
 
-from . import jobs
+from . import aside, jobs
 from .errors import Cancelled, TerrainError
 from .jobs import settings as job_settings
 from .progress import Progress
@@ -145,6 +146,7 @@ def _run_request(request: str, progress: Progress) -> dict:
     try:
         values = json.loads(request)
         name, settings = values["job"], values["settings"]
+        aside.belong_to(str(values.get("owner", "run")))
     except (ValueError, KeyError, TypeError) as error:
         raise TerrainError('The engine was not given a job; send one line {"job": NAME, "settings": {...}}.') from error
     module = _job(name)

@@ -12,6 +12,7 @@ import json
 import os
 import queue
 import re
+import secrets
 import shutil
 import signal
 import subprocess  # nosec B404 # starting the engine is what this module is for
@@ -222,11 +223,6 @@ class _Child:
                 self._open_pipes -= 1
             else:
                 yield item
-
-    @property
-    def pid(self) -> int:
-        """Number of the process."""
-        return self._process.pid
 
     def send(self, text: str) -> None:
         """Write to the child's standard input; a child that has gone is no error here."""
@@ -540,6 +536,7 @@ class _Run:
         self._last: dict = {}
         self._outputs: list[Path] = []
         self._main: Path | None = None
+        self._owner = secrets.token_hex(6)
         self._child = _Child(command, None, with_stdin=True, merged=False)
 
     def result_of(self, job: str, settings: dict) -> dict:
@@ -547,7 +544,7 @@ class _Run:
         main = settings.get("output")
         self._main = Path(main) if isinstance(main, str) and main else None  # its journal is for all outputs
         try:
-            self._child.send(json.dumps({"job": job, "settings": settings}) + "\n")
+            self._child.send(json.dumps({"job": job, "settings": settings, "owner": self._owner}) + "\n")
             for is_stderr, line in self._child.lines(lambda: _raise_if(self._cancelled)):
                 self._take(is_stderr, line)
         except Cancelled:
@@ -604,7 +601,7 @@ class _Run:
         if self._main is None or not _has_journal(self._main):
             for output in self._outputs:
                 _remove_parts(output)
-                _remove_aside(output, self._child.pid)
+                _remove_aside(output, self._owner)
 
 
 def _has_journal(output: Path) -> bool:
@@ -631,10 +628,13 @@ def _remove_parts(output: Path) -> None:
                 path.unlink()
 
 
-def _remove_aside(output: Path, pid: int) -> None:
-    """Remove what that engine wrote beside an output (``core.aside``); its name says whose it is."""
+def _remove_aside(output: Path, owner: str) -> None:
+    """Remove what that engine wrote beside an output (``core.aside``); its name says whose it is.
+
+    The number of the process would not do: on Windows, that of a virtual environment's Python starts another one.
+    """
     with contextlib.suppress(OSError, ValueError):
-        for path in output.parent.glob(f".{glob.escape(output.stem)}.{pid}.*"):
+        for path in output.parent.glob(f".{glob.escape(output.stem)}.{owner}.*"):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:

@@ -6,6 +6,6 @@ Solids for printing go into STL, 3MF, OBJ or GLB in millimetres, counted from an
 
 from __future__ import annotations
 
-from .door import ENDINGS, SOLID, TERRAIN, read, write
+from .door import ENDINGS, SOLID, TERRAIN, UNITS_MM, read, write, written
 
-__all__ = ["ENDINGS", "SOLID", "TERRAIN", "read", "write"]
+__all__ = ["ENDINGS", "SOLID", "TERRAIN", "UNITS_MM", "read", "write", "written"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +18,9 @@ TERRAIN = ("UGRID", "PLY", "2DM")
 
 SOLID = ("STL", "3MF", "OBJ", "GLB")
 """Formats of models in millimetres."""
+
+UNITS_MM = {"STL": 1.0, "3MF": 1.0, "OBJ": 1.0, "GLB": 1000.0}
+"""Millimetres in the unit that the numbers in a file of a model have."""
 
 ENDINGS = {
     "UGRID": ".nc", "PLY": ".ply", "2DM": ".2dm", "STL": ".stl", "3MF": ".3mf", "OBJ": ".obj", "GLB": ".glb",
@@ -40,10 +45,18 @@ def write(path: str, triangles: Triangles, format: str) -> None:
         Unknown format, coordinates or sizes that the format cannot hold, or a place that cannot be written.
 
     """
+    with written(path, triangles, format):
+        pass
+
+
+@contextlib.contextmanager
+def written(path: str, triangles: Triangles, format: str) -> Iterator[None]:
+    """Write as :func:`write` does; the file comes to its place when the block is left, and not if that fails."""
     if format not in _MODULES:
         raise TerrainError(f"The format {format!r} is unknown; mesh files can be {', '.join(_MODULES)}.")
     with aside.written(path) as part:
         _module(format).write(part, triangles)
+        yield
 
 
 def read(path: str) -> Triangles:

@@ -21,6 +21,9 @@ from . import record
 METRES = {"millimetre": 0.001, **vertical.METRES}
 """Metres in a unit of coordinates."""
 
+SINGLE_DIGITS, DOUBLE_DIGITS = 9, 17
+"""Digits that tell numbers of single and of double precision apart."""
+
 FINEST = 1000
 """Parts of a unit that coordinates in single precision have to tell apart."""
 
@@ -65,11 +68,17 @@ def welded(vertices: NDArray, faces: NDArray) -> tuple[NDArray[np.float64], NDAr
     return places[new], numbers[faces]
 
 
+def digits(vertices: NDArray) -> int:
+    """How many digits bring every coordinate back to the bit: those of single precision where that is enough."""
+    single = np.asarray(vertices, np.float32)
+    return SINGLE_DIGITS if (single == vertices).all() else DOUBLE_DIGITS
+
+
 def require_single_precision(triangles: Triangles) -> None:
     """Refuse coordinates that float32 cannot keep to a thousandth of their unit."""
     largest = np.float32(np.abs(triangles.vertices).max())
     if np.spacing(largest) / 2 > 1 / FINEST:
         raise TerrainError(
             f"The coordinates reach {largest:.0f} {triangles.z_unit}s, too far from 0 for this format's single "
-            f"precision; choose a smaller model scale, or write 3MF or OBJ."
+            "precision; give a larger MODEL_SCALE, or write 3MF or OBJ."
         )

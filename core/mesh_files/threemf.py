@@ -73,9 +73,10 @@ def _model(triangles: Triangles) -> Iterator[str]:
         f'<metadata name="Description">{html.escape(record.record(triangles))}</metadata>\n'
         '<resources><object id="1" type="model" name="terrain"><mesh>\n<vertices>\n'
     )
+    form = f".{models.digits(triangles.vertices)}g"
     for start in range(0, len(triangles.vertices), ROWS_AT_ONCE):
         rows = triangles.vertices[start : start + ROWS_AT_ONCE].tolist()
-        yield "".join(f'<vertex x="{x:.6f}" y="{y:.6f}" z="{z:.6f}"/>\n' for x, y, z in rows)
+        yield "".join(f'<vertex x="{x:{form}}" y="{y:{form}}" z="{z:{form}}"/>\n' for x, y, z in rows)
     yield "</vertices>\n<triangles>\n"
     for start in range(0, len(triangles.faces), ROWS_AT_ONCE):
         rows = triangles.faces[start : start + ROWS_AT_ONCE].tolist()

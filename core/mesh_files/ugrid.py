@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from .. import vertical
 from ..errors import TerrainError
+from ..grid import is_geographic
 from ..triangles import Floats, Triangles
 from . import record
 
@@ -87,7 +88,7 @@ def _topology() -> dict[str, str | int]:
 
 
 def _nodes(triangles: Triangles, height: str) -> dict[str, tuple]:
-    geographic = triangles.crs.startswith(("GEOG", "GEODCRS"))
+    geographic = _is_geographic(triangles.crs)
     x, y, z = (np.ascontiguousarray(column) for column in triangles.vertices.T)
     place = {"mesh": MESH, "location": "node"}
     if triangles.crs:
@@ -99,6 +100,14 @@ def _nodes(triangles: Triangles, height: str) -> dict[str, tuple]:
         Y: ((NODES,), y, {"standard_name": north, **_plane_unit("north", geographic), **place}),
         Z: ((NODES,), z, {"standard_name": "altitude", "long_name": name, "units": height, "positive": "up", **place}),
     }
+
+
+def _is_geographic(crs: str) -> bool:
+    """Whether coordinates are degrees; a CRS that PROJ cannot read is written as it is, and taken for none."""
+    try:
+        return is_geographic(crs)
+    except TerrainError:
+        return False
 
 
 def _plane_unit(side: str, geographic: bool) -> dict[str, str]:

@@ -5,19 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from trimesh.exchange import obj
 
 from ..triangles import Triangles
 from . import models, record
 
-DECIMALS = 6
+ROWS_AT_ONCE = 1 << 16
 
 
 def write(path: Path, triangles: Triangles) -> None:
     """Write vertices and triangles; no materials, so that it stays one file."""
-    header = f"Neural Terrain, coordinates in {triangles.z_unit}, z up\n# {record.NAME} {record.record(triangles)}"
-    text = obj.export_obj(models.of(triangles), include_normals=False, digits=DECIMALS, header=header)
-    path.write_text(text + "\n", encoding="utf-8", newline="\n")
+    form = f".{models.digits(triangles.vertices)}g"
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(f"# Neural Terrain, coordinates in {triangles.z_unit}, z up\n")
+        file.write(f"# {record.NAME} {record.record(triangles)}\n")
+        for start in range(0, len(triangles.vertices), ROWS_AT_ONCE):
+            rows = triangles.vertices[start : start + ROWS_AT_ONCE].tolist()
+            file.writelines(f"v {x:{form}} {y:{form}} {z:{form}}\n" for x, y, z in rows)
+        for start in range(0, len(triangles.faces), ROWS_AT_ONCE):
+            rows = (triangles.faces[start : start + ROWS_AT_ONCE] + 1).tolist()
+            file.writelines(f"f {a} {b} {c}\n" for a, b, c in rows)
 
 
 def read(path: Path) -> Triangles:

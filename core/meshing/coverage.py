@@ -72,6 +72,8 @@ def _within(area: BaseGeometry, areas: Floats, valid: Bools, first: tuple[int, i
     if shapely.covers(area, box):
         return float(areas.sum())
     area = polygonal(shapely.intersection(area, box))
+    if areas.min() == 1:
+        return float(shapely.area(area))
     if max(rows, cols) <= LEAF_PX:
         return _cut(area, areas, valid, first)
     total = 0.0

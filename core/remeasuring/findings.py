@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import grid as grids
-from .. import provenance, table
+from .. import provenance
 from ..mesh_check import BETWEEN, Soundness, smallest_angles_deg
 from ..triangles import Floats
 from .against import Compared
@@ -169,18 +169,17 @@ def _highest(surface: Surface) -> float:
 # The table
 
 
-def write_table(path: str, found: dict) -> None:
-    """Write the figures: nested as JSON, or as lines ``part, name, value`` where CSV."""
-    if not path.lower().endswith(".csv"):
-        table.write_whole(path, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-        return
+def table_text(found: dict, as_csv: bool) -> str:
+    """The figures: nested as JSON, or as lines ``part, name, value`` of a CSV."""
+    if not as_csv:
+        return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["part", "name", "value"])
     for part in ("soundness", "angles", "accuracy"):
         writer.writerows((part, name, value) for name, value in found[part].items())
     writer.writerows(("verdict", number + 1, text) for number, text in enumerate(found["verdict"]))
-    table.write_whole(path, stream.getvalue())
+    return stream.getvalue()
 
 
 def answers(found: dict) -> dict:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .. import grid as grids
-from .. import pipeline, provenance, raster
+from .. import pipeline, provenance, raster, readiness
 from ..errors import TerrainError
 from ..grid import TOLERANCE_PX, Grid
 from ..jobs.meshtoraster import Settings
@@ -23,6 +23,10 @@ from .surface import Surface, opened, text_of
 
 TOUCH_PX = 1e-5
 """A cell whose centre is so near to the mesh has its height: coordinates in files are rounded."""
+
+
+MOST_CELLS = 20_000_000_000
+"""Larger rasters come from a cell size in the wrong unit, and would not fit a disk."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ def to_raster(settings: Settings, progress: Progress) -> dict:
     progress.report(0, "Reading the mesh")
     with raster.environment():
         surface = opened(settings, progress)
+        readiness.prepare(progress.step(0, 0.02), "check")
         if not surface.crs:
             progress.warn(
                 "The mesh has no CRS, so the raster has none either; give one as CRS, or set it on the layer."
@@ -117,6 +122,16 @@ def _writing(settings: Settings, surface: Surface) -> Writing:
 
 
 def _target(settings: Settings, surface: Surface, progress: Progress) -> Grid:
+    grid = _wanted(settings, surface, progress)
+    if grid.rows * grid.cols > MOST_CELLS:
+        raise TerrainError(
+            f"The raster would have {grid.rows:,} rows and {grid.cols:,} columns, more than {MOST_CELLS / 1e9:g} "
+            "billion cells; choose larger cells or another target grid."
+        )
+    return grid
+
+
+def _wanted(settings: Settings, surface: Surface, progress: Progress) -> Grid:
     if settings.grid:
         return _like(raster.read_grid(settings.grid), surface)
     known, size = surface.grid, settings.cell_size

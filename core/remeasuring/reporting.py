@@ -7,14 +7,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from .. import raster
+from .. import aside, raster, readiness
 from ..jobs.meshreport import Settings
 from ..mesh_check import soundness
 from ..progress import Progress
 from ..raster import Sink
 from . import sheet
 from .against import Compared, compared, opened_dem, writing
-from .findings import answers, findings, write_table
+from .findings import answers, findings, table_text
 from .pictures import pictures
 from .surface import Surface, opened
 
@@ -26,8 +26,11 @@ def report(settings: Settings, progress: Progress) -> dict:
     """
     started_s = time.monotonic()
     progress.report(0, "Reading the mesh")
+    for path in settings.outputs().values():
+        aside.require_place(path)
     with raster.environment():
         surface = opened(settings, progress)
+        readiness.prepare(progress.step(0, 0.02), "check")
         found = _written(settings, surface, progress)
     for text in found["verdict"]:
         progress.info(text)
@@ -45,13 +48,19 @@ def _written(settings: Settings, surface: Surface, progress: Progress) -> dict:
         progress.report(0.95, "Writing the report")
         if sink is not None:
             sink.finish()
-        if settings.table:
-            write_table(settings.table, found)
-        if settings.output:
-            sheet.write(settings.output, found, pictures(surface, sound, against))
-        if sink is not None:
-            sink.commit()
+        with contextlib.ExitStack() as files:
+            if settings.table:
+                _put(files, settings.table, table_text(found, settings.table.lower().endswith(".csv")))
+            if settings.output:
+                _put(files, settings.output, sheet.sheet(found, pictures(surface, sound, against)))
+            if sink is not None:
+                sink.commit()
     return found
+
+
+def _put(files: contextlib.ExitStack, path: str, text: str) -> None:
+    """Write a text aside; it comes to its place when ``files`` are left."""
+    files.enter_context(aside.written(path)).write_text(text, encoding="utf-8", newline="")
 
 
 @contextlib.contextmanager

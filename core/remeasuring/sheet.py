@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import page, plots, table
+from .. import page, plots
 from ..mesh_check import BETWEEN
 from ..page import number, share, table_of
 from ..plots import Axes, Series
@@ -12,11 +12,6 @@ from .pictures import Pictures
 PICTURE_PX = 440
 LONGEST_TAG = 120
 """What a file says in more characters, such as the WKT of a CRS, is for programs."""
-
-
-def write(path: str, found: dict, drawn: Pictures) -> None:
-    """Write the page to ``path``."""
-    table.write_whole(path, sheet(found, drawn))
 
 
 def sheet(found: dict, drawn: Pictures) -> str:

@@ -1,6 +1,6 @@
 """Closed bodies: a terrain surface, cut out along an outline with vertical walls, on a flat base.
 
-All in millimetres of the model, z upwards. Imports numpy, shapely and manifold3d; nothing of rasters and files.
+All in millimetres of the model, z upwards. Imports numpy, scipy, shapely and manifold3d; nothing of rasters and files.
 """
 
 from __future__ import annotations
@@ -8,6 +8,9 @@ from __future__ import annotations
 import numpy as np
 from manifold3d import CrossSection, FillRule, Manifold, Mesh, Mesh64
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 from shapely import MultiPolygon, get_coordinates, get_parts, get_rings
 
 from ..errors import TerrainError
@@ -82,23 +85,36 @@ def engraved(body: Manifold, letters: MultiPolygon, depth_mm: float) -> Manifold
     return body - prism(letters, -1.0, depth_mm)
 
 
-def rounded(body: Manifold, tolerance: float) -> tuple[Floats, Faces]:
-    """Vertices as float32 numbers can hold them, and faces; details below ``tolerance`` are merged before.
+def rounded(body: Manifold, tolerance: float, apart: float, unit_mm: float = 1.0) -> tuple[Floats, Faces]:
+    """Vertices as float32 numbers of ``unit_mm`` can hold them, and faces; details below ``tolerance`` are merged.
 
     manifold3d merges edges that are too short for the numbers that a body was made of, hence the way through float32.
-    The result has no vertex twice, no face without area, and none on the back of another.
+    The result has no two vertices nearer than ``apart``, no face without area, and none on the back of another.
     """
     exact, faces = _arrays(body.simplify(tolerance))
     single = Mesh(np.ascontiguousarray(exact, dtype=np.float32), faces.astype(np.uint32), tolerance=tolerance)
     vertices, faces = _arrays(Manifold(single))
-    vertices = vertices.astype(np.float32).astype(np.float64)
+    vertices = (vertices / unit_mm).astype(np.float32).astype(np.float64) * unit_mm
     vertices[np.abs(vertices[:, 2]) < tolerance, 2] = 0.0  # the base is flat
-    places, number = np.unique(vertices, axis=0, return_inverse=True)
-    faces = number.ravel()[faces]
+    places, number = _merged(vertices, apart)
+    faces = number[faces]
     flat = (faces[:, 0] == faces[:, 1]) | (faces[:, 1] == faces[:, 2]) | (faces[:, 2] == faces[:, 0])
     faces = without_flat(places, _without_pairs(faces[~flat]))
     used, compact = np.unique(faces, return_inverse=True)
     return places[used], compact.reshape(-1, 3).astype(np.int32)
+
+
+def _merged(vertices: Floats, apart: float) -> tuple[Floats, NDArray[np.int64]]:
+    """Vertices without those nearer than ``apart`` to another, and the new number of each; equal ones are merged.
+
+    Programs that read the file merge such vertices, and what they make of it would not be what was checked here.
+    """
+    places, number = np.unique(vertices, axis=0, return_inverse=True)
+    pairs = cKDTree(places).query_pairs(apart, output_type="ndarray")
+    graph = coo_array((np.ones(len(pairs)), pairs.T), (len(places), len(places)))
+    _, group = connected_components(graph, directed=False)
+    _, first = np.unique(group, return_index=True)
+    return places[first], group[number.ravel()].astype(np.int64)
 
 
 def _without_pairs(faces: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -66,6 +66,12 @@ def about_result(model: Model, solid: Solid, origin: tuple[float, float, float],
         f"body differs from it by {100 * (solid.body_mm3 / solid.cells_mm3 - 1):+.3f} %."
     )
     crs = "the equal-area projection" if model.plane.crs else crs_name(model.plane.ground.grid.crs)
+    if solid.is_off:
+        progress.warn(
+            f"The volume of the body is {100 * solid.off:.2g} % off the sum over the cells: it follows the ground "
+            "between the centres of cells, which differs from them where the ground is rough along the outline; a "
+            "thicker base makes the share smaller."
+        )
     progress.info(
         f"The model counts from x = {origin[0]:.10g}, y = {origin[1]:.10g} in {crs}, height {origin[2]:.6g} "
         f"{UNITS[model.unit]}."

@@ -20,7 +20,9 @@ STEPS_LOG2 = 18
 """Vertices lie on a lattice of a power of two: 2^18 steps over the model, which float32 numbers hold exactly."""
 
 HAIR = 8
-"""Half the width, in steps of the lattice, of the square that separates what touches in a point."""
+"""Half the width, in steps of the lattice, of the square that separates what touches in a point.
+
+It doubles every other round: on a narrow wedge the cut edge of a square may be near the other side again."""
 
 NEAR = 1.0
 """Corners nearer to another edge than this, in steps, are taken for touching it."""
@@ -28,7 +30,7 @@ NEAR = 1.0
 NEXT = 2
 """Edges as far along a ring may be near a corner."""
 
-ROUNDS = 8
+ROUNDS = 12
 
 
 def of_cells(valid: Bools) -> MultiPolygon:
@@ -82,14 +84,16 @@ def step_mm(size_mm: float) -> float:
 def printable(area: MultiPolygon, step: float) -> MultiPolygon:
     """An area on a lattice whose rings touch neither themselves nor others, so that walls on it have two sides each.
 
-    Touching points are cut out as squares some micrometres wide; parts too small for the lattice go.
+    Touching points are cut out as squares some micrometres wide, wider on narrow wedges; parts too small for the
+    lattice go.
     """
     area = areas_of(shapely.set_precision(area, step))
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
         points = touching(area, NEAR * step)
         if not len(points):
             break
-        low, high = points - HAIR * step, points + HAIR * step
+        half = HAIR * step * 2 ** (turn // 2)
+        low, high = points - half, points + half
         squares = shapely.union_all(shapely.box(*low.T, *high.T))
         area = areas_of(shapely.difference(area, squares, grid_size=step))
     whole = [part for part in area.geoms if part.area > (4 * HAIR * step) ** 2]

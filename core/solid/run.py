@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 from shapely import MultiPolygon, Polygon
 
-from .. import mesh_files, provenance, raster, vector
+from .. import aside, mesh_files, provenance, raster, readiness, vector
 from ..errors import TerrainError
 from ..grid import Grid, crs_name
 from ..jobs.terrainsolid import Settings
@@ -33,13 +33,15 @@ def build(settings: Settings, progress: Progress) -> dict:
     """
     started_s = time.monotonic()
     progress.report(0, "Opening the DEM")
+    _require_places(settings)
     reading = Reading(settings.band, settings.crs, settings.no_data, settings.z_unit)
     with raster.environment(), Source(settings.input, reading) as source:
         messages.about_source(source, progress)
         unit, clip = source.unit, _clip(settings, source.grid)
         ground = _ground(settings, source, clip, progress.step(0.02, 0.4))
     plane = plane_of(ground)
-    progress.report(0.4, "Outline")
+    readiness.prepare(progress.step(0.4, 0.42), "make", "check")
+    progress.report(0.42, "Outline")
     area = _outline(plane, clip)
     model = _model(settings, plane, area, unit)
     messages.about_model(model, area, progress)
@@ -47,10 +49,17 @@ def build(settings: Settings, progress: Progress) -> dict:
     messages.about_result(model, solid, _origin(model, solid), progress)
     progress.report(0.9, "Writing the files")
     result = _figures(settings, model, solid)
-    mesh_files.write(settings.output, _triangles(settings, model, solid), settings.format)
-    if settings.footprint:
-        _write_footprint(settings, model, area, solid)
+    with mesh_files.written(settings.output, _triangles(settings, model, solid), settings.format):
+        if settings.footprint:
+            _write_footprint(settings, model, area, solid)
     return {**result, "seconds": round(time.monotonic() - started_s, 3), "warnings": progress.warnings}
+
+
+def _require_places(settings: Settings) -> None:
+    """Refuse outputs that could not be written after all the work."""
+    aside.require_place(settings.output)
+    if settings.footprint:
+        vector.require_place(settings.footprint)
 
 
 def _clip(settings: Settings, grid: Grid) -> list[Polygon]:

@@ -6,6 +6,7 @@ triangulation and its independent check.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from .. import mesh
 from ..errors import TerrainError
 from ..jobs.terrainsolid import Settings
 from ..mesh_check import Soundness, soundness
+from ..mesh_files import UNITS_MM
 from ..progress import Progress
 from . import body, ground, label, messages, outline
 from .body import Faces, Floats
@@ -34,9 +36,12 @@ TIGHTENING = 4.0
 GAIN = 0.8
 """It is not made smaller again where the second time left more than this share of the difference."""
 
+APART = (0.5, 0.25, 1.0)
+"""No two vertices are nearer than one of these, in steps of the lattice, tried until the result is sound; all are
+several times what float32 numbers tell apart."""
+
 MERGING = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Tolerances of merging details, in steps of the lattice, tried until the result is sound."""
-
 
 OTHERS = (1.0, 0.9, 0.8)
 """Shares of the bound that are tried one after the other where a body is not sound: other triangles, another body."""
@@ -57,10 +62,11 @@ class Outline:
 
 @dataclass(frozen=True)
 class Walls:
-    """The outline in millimetres on the lattice of the model, and the step of that lattice."""
+    """The outline in millimetres on the lattice of the model, the step of that lattice, and the unit of the file."""
 
     area: MultiPolygon
     step: float
+    unit_mm: float = 1.0
 
     @property
     def euler(self) -> int:
@@ -75,7 +81,7 @@ class Solid:
     Attributes
     ----------
     vertices, faces
-        Triangles in millimetres, vertices as float32 numbers hold them.
+        Triangles in millimetres, vertices as float32 numbers of the file's unit hold them.
     base_m
         Height of the base plane in metres.
     cells_mm3, body_mm3
@@ -112,17 +118,27 @@ class Solid:
         """How far the body's volume is from the sum over the cells, as a share."""
         return abs(self.body_mm3 / self.cells_mm3 - 1)
 
+    @property
+    def is_off(self) -> bool:
+        """Whether that is more than it should be."""
+        return self.off > VOLUME_SHARE
+
 
 def shaped(settings: Settings, model: Model, area: Outline, progress: Progress) -> Solid:
     """The model; where triangles cost volume, under a bound that holds between the cells too, and a smaller one."""
-    walls = walls_of(model, area)
+    walls = replace(walls_of(model, area), unit_mm=UNITS_MM[settings.format])
     best: tuple[Manifold, Solid] | None = None
     for turn in range(TIGHTER + 1):
         progress.report(turn / (TIGHTER + 1), "Surface and body")
-        shape, solid = _sound(settings, model, area, walls, turn)
+        try:
+            shape, solid = _sound(settings, model, area, walls, turn)
+        except Unsound:
+            if best is None:
+                raise
+            break
         last = best[1].off if best else np.inf
         best = (shape, solid) if best is None or solid.off < last else best
-        if solid.off <= VOLUME_SHARE or (turn > 1 and solid.off > GAIN * last):
+        if not solid.is_off or (turn > 1 and solid.off > GAIN * last):
             break
     shape, solid = best  # type: ignore[misc]
     return labelled(settings, shape, solid, walls, progress) if settings.label_rings else solid
@@ -197,8 +213,8 @@ def checked(shape: Manifold, walls: Walls, base_m: float, cells: float) -> Solid
 
     Raises :class:`Unsound` if they are not, with whatever tolerance details are merged.
     """
-    for merging in MERGING:
-        vertices, faces = body.rounded(shape, merging * walls.step)
+    for merging, apart in itertools.product(MERGING, APART):
+        vertices, faces = body.rounded(shape, merging * walls.step, apart * walls.step, walls.unit_mm)
         found = soundness(vertices, faces)
         if found.watertight and not found.faults and found.euler == walls.euler:
             return Solid(vertices, faces, base_m, cells, found.volume, found)

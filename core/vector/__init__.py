@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .placing import straightened
 from .reading import layers_of, read_lines, read_polygons
-from .writing import DRIVERS, Layer, write, write_layers
+from .writing import DRIVERS, Layer, require_place, write, write_layers
 
-__all__ = ["DRIVERS", "Layer", "layers_of", "read_lines", "read_polygons", "straightened", "write", "write_layers"]
+__all__ = ["DRIVERS", "Layer", "layers_of", "read_lines", "read_polygons", "require_place", "straightened", "write",
+           "write_layers"]  # fmt: skip

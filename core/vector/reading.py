@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyogrio
@@ -18,6 +19,9 @@ from .placing import Floats, place, surroundings
 
 DRIVER_ERRORS = (DataSourceError, DataLayerError, OSError, ValueError)
 """What pyogrio raises for files that it cannot read."""
+
+SAMPLE = 1000
+"""So many features are looked at to say of what kind a layer is that has none near the DEM."""
 
 Geometries = NDArray[np.object_]
 
@@ -66,23 +70,35 @@ def read_lines(
 
 
 def _read(path: str, layer: str, target_crs: str, bounds: Bounds | None) -> tuple[Geometries, str, Bounds | None]:
-    """Geometries as they are in the file, their CRS, and the box in it that matters."""
+    """Geometries as they are in the file, their CRS, and the box in it that matters.
+
+    Those outside of the box are not read, save some where there are no others: they say of what kind the layer is.
+    """
     layer = chosen(path, layer)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # GDAL's remarks on files that it reads nevertheless
-            meta, _, wkb, _ = pyogrio.raw.read(path, layer=layer, columns=[], force_2d=True)
-            geometries = shapely.from_wkb(wkb, on_invalid="ignore")
+            crs = str(pyogrio.read_info(path, layer=layer)["crs"] or "")
+            box = surroundings(bounds, crs, target_crs) if crs or not target_crs else None
+            known = _geometries(path, layer, bbox=box)
+            if box is not None and not len(known):
+                known = _geometries(path, layer, max_features=SAMPLE)
     except DRIVER_ERRORS as error:
         raise TerrainError(f"The layer {layer} of {path} cannot be read ({reason(error)}); choose another.") from error
-    crs = str(meta["crs"] or "")
-    if target_crs and not crs and len(geometries):
+    if target_crs and not crs and len(known):
         raise TerrainError(
             f"The layer {layer} of {path} has no CRS, the DEM is in {crs_name(target_crs)}; give it one with 'Assign "
             "projection'."
         )
-    known = geometries[~(shapely.is_missing(geometries) | shapely.is_empty(geometries))]
-    return known, crs, surroundings(bounds, crs, target_crs)
+    return known, crs, box
+
+
+def _geometries(path: str, layer: str, **which: Any) -> Geometries:
+    """Geometries of a layer, those in ``bbox`` or the first ``max_features``; not those that are missing or empty."""
+    _, _, wkb, _ = pyogrio.raw.read(path, layer=layer, columns=[], force_2d=True, **which)
+    found = shapely.from_wkb(wkb, on_invalid="ignore")
+    known: Geometries = found[~(shapely.is_missing(found) | shapely.is_empty(found))]
+    return known
 
 
 def chosen(path: str, layer: str) -> str:
@@ -119,6 +135,9 @@ def _require(kind: str, kept: Geometries, path: str, layer: str, found: Geometri
     if not len(found):
         raise TerrainError(f"The {name} has no features; choose one with {kind}s.")
     held = ", ".join(sorted({geometry.geom_type for geometry in found}))
+    if kind in held.lower():
+        size = "area" if kind == "polygon" else "length"
+        raise TerrainError(f"The {name} has only {kind}s without {size}; choose one with {kind}s that have one.")
     raise TerrainError(f"The {name} has no {kind}s but {held}; choose one with {kind}s.")
 
 

@@ -15,7 +15,7 @@ import shapely
 from numpy.typing import NDArray
 from pyogrio.errors import DataSourceError, FeatureError, FieldError, GeometryError
 
-from ..aside import written
+from .. import aside
 from ..errors import TerrainError
 from ..grid import crs_of
 
@@ -80,17 +80,27 @@ def write_layers(path: str, layers: Sequence[Layer]) -> None:
     """
     target = Path(path)
     ending = target.suffix.lower()
-    if ending not in DRIVERS:
-        raise TerrainError(f"The vector file {path} ends in none of {', '.join(DRIVERS)}; rename it.")
+    _require_ending(path)
     if len(layers) > 1 and ending != ".gpkg":
         raise TerrainError(f"The vector file {path} can hold one layer, not {len(layers)}; let its name end in .gpkg.")
     with contextlib.ExitStack() as stack:
         for other in _beside(ending, layers[0]):
-            stack.enter_context(written(target.with_suffix(other)))
-        part = stack.enter_context(written(target))
+            stack.enter_context(aside.written(target.with_suffix(other)))
+        part = stack.enter_context(aside.written(target))
         for number, layer in enumerate(layers):
             _add(part, layer, DRIVERS[ending], append=number > 0)
         _forget_journal(target)
+
+
+def require_place(path: str) -> None:
+    """Refuse a file that :func:`write` cannot write, by its ending and folder; worth asking before long work."""
+    _require_ending(path)
+    aside.require_place(path)
+
+
+def _require_ending(path: str) -> None:
+    if Path(path).suffix.lower() not in DRIVERS:
+        raise TerrainError(f"The vector file {path} ends in none of {', '.join(DRIVERS)}; rename it.")
 
 
 def _beside(ending: str, layer: Layer) -> tuple[str, ...]:

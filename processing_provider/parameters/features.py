@@ -116,12 +116,14 @@ def _written(call: Call, key: str, source: QgsProcessingFeatureSource) -> tuple[
     )
     request = QgsFeatureRequest().setNoAttributes()
     unchecked = QgsProcessingFeatureSource.Flag.FlagSkipGeometryValidityChecks  # the engine repairs what is invalid
+    taken = True
     for feature in source.getFeatures(request, unchecked):
         geometry = feature.geometry()
         geometry.convertToMultiType()
         feature.setGeometry(geometry)
-        writer.addFeature(feature, QgsFeatureSink.Flag.FastInsert)
-    trouble = writer.errorMessage() if writer.hasError() != QgsVectorFileWriter.WriterError.NoError else ""
+        taken = taken and writer.addFeature(feature, QgsFeatureSink.Flag.FastInsert)
+    failed = not taken or writer.hasError() != QgsVectorFileWriter.WriterError.NoError
+    trouble = (writer.errorMessage() or "a feature was refused") if failed else ""
     del writer  # closes the file
     if trouble:
         raise TerrainError(f"The layer {layer} cannot be written to {path} ({trouble}); export it to a GeoPackage.")

@@ -25,6 +25,8 @@ from .parameter import Call, Parameter, helped
 from .rasters import crs_text
 
 FORMAT = "FORMAT"
+NO_LAYERS = (".stl", ".obj", ".glb", ".3mf")
+"""Mesh files that QGIS cannot open; it would complain about each in several lines if it were asked to."""
 
 
 def mesh_source(name: str = "INPUT", label: str = "Mesh", text: str = "", optional: bool = False) -> Parameter:
@@ -100,7 +102,8 @@ def _read_mesh(call: Call, name: str, label: str) -> dict:
     crs_key = "crs" if name == "INPUT" else f"{key}_crs"
     if given is None:
         return {key: "", crs_key: ""}
-    layer = call.algorithm.parameterAsMeshLayer(call.parameters, name, call.context)
+    foreign = isinstance(given, str) and given.lower().endswith(NO_LAYERS)
+    layer = None if foreign else call.algorithm.parameterAsMeshLayer(call.parameters, name, call.context)
     if layer is None:
         return {key: _plain_file(given, label), crs_key: ""}
     if layer.isModified():

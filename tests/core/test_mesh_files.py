@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 import struct
+import subprocess
+import sys
 import time
 import zipfile
+from dataclasses import replace
 
 import numpy as np
+import pyproj
 import pytest
 import scipy.io
 import trimesh
@@ -116,7 +120,7 @@ def test_ugrid_says_what_the_conventions_ask(tmp_path):
 
 
 def test_a_geographic_ugrid_is_in_degrees(tmp_path):
-    mesh_files.write(str(tmp_path / "mesh.nc"), terrain('GEOGCS["WGS 84",DATUM["WGS_1984"]]'), "UGRID")
+    mesh_files.write(str(tmp_path / "mesh.nc"), terrain(pyproj.CRS("EPSG:4326").to_wkt("WKT1_GDAL")), "UGRID")
     with scipy.io.netcdf_file(tmp_path / "mesh.nc", mmap=False) as file:
         x, y = file.variables["mesh2d_node_x"], file.variables["mesh2d_node_y"]
         assert (x.standard_name, x.units, y.units) == (b"longitude", b"degrees_east", b"degrees_north")
@@ -237,6 +241,27 @@ def test_trimesh_reads_solids(tmp_path, form):
     )
 
 
+@pytest.mark.parametrize(("crs", "unit"), [("EPSG:4326+5773", "degrees_east"), ("EPSG:4326", "degrees_east"),
+                                           ("EPSG:32633+5773", None)])  # fmt: skip
+def test_ugrid_says_degrees_for_compound_crs_too(tmp_path, crs, unit):
+    path = str(tmp_path / "mesh.nc")
+    mesh_files.write(path, replace(terrain(), crs=pyproj.CRS(crs).to_wkt()), "UGRID")
+    with scipy.io.netcdf_file(path, mmap=False) as file:
+        x = file.variables["mesh2d_node_x"]
+        assert x.standard_name.decode() == ("longitude" if unit else "projection_x_coordinate")
+        assert getattr(x, "units", b"").decode() == (unit or "")
+
+
+@pytest.mark.parametrize("form", ["OBJ", "3MF"])
+def test_texts_bring_coordinates_back_to_the_bit(tmp_path, form):
+    before = solid(at=(0.1, 400000, 1 / 3))
+    for vertices in (before.vertices, before.vertices.astype(np.float32).astype(float)):
+        path = str(tmp_path / f"model{ENDINGS[form]}")
+        mesh_files.write(path, replace(before, vertices=vertices), form)
+        kind = np.float64 if vertices is before.vertices else np.float32
+        assert np.array_equal(mesh_files.read(path).vertices.astype(kind), vertices.astype(kind))
+
+
 def test_glb_keeps_the_rules_of_gltf(tmp_path):
     """Headers, lengths, alignment, accessors within their bytes, true bounds: what a strict reader looks at."""
     mesh_files.write(str(tmp_path / "model.glb"), solid(), "GLB")
@@ -278,7 +303,7 @@ def test_3mf_is_in_millimetres_and_says_what_it_is(tmp_path):
 
 @pytest.mark.parametrize("form", ["STL", "GLB"])
 def test_coordinates_too_large_for_single_precision_are_refused(tmp_path, form):
-    with pytest.raises(TerrainError, match=r"too far from 0 .* write 3MF or OBJ\."):
+    with pytest.raises(TerrainError, match=r"too far from 0 .* give a larger MODEL_SCALE, or write 3MF or OBJ\."):
         mesh_files.write(str(tmp_path / "model"), solid(at=(400000, 0, 0)), form)
     assert os.listdir(tmp_path) == []
 
@@ -360,11 +385,31 @@ def test_files_and_folders_under_way_go_when_the_job_is_abandoned(tmp_path):
 
 
 def test_what_killed_runs_left_goes_after_a_while(tmp_path):
-    old, young = tmp_path / ".mesh.1.part.ply", tmp_path / ".mesh.2.part.ply"
-    for path in (old, young):
-        path.write_bytes(b"half")
+    """Unless its process is at work: the finer DEM of a long run is not written to for hours."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    names = [f".mesh.run.{ended.pid}.part.ply", f".mesh.a1.{os.getppid()}.part.ply", ".mesh.2.part.ply"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"half")
     hours_ago = time.time() - 2 * aside.STALE_S
-    os.utime(old, (hours_ago, hours_ago))
+    for name in names[:2]:
+        os.utime(tmp_path / name, (hours_ago, hours_ago))
     with aside.written(tmp_path / "mesh.ply") as part:
         part.write_bytes(b"whole")
-    assert sorted(os.listdir(tmp_path)) == [".mesh.2.part.ply", "mesh.ply"]
+    assert sorted(os.listdir(tmp_path)) == sorted([*names[1:], "mesh.ply"])
+
+
+def test_unfinished_files_are_named_after_their_owner(tmp_path, monkeypatch):
+    monkeypatch.setattr(aside, "_owner", ["run"])
+    aside.belong_to("c0ffee")
+    with aside.written(tmp_path / "mesh.ply") as part, aside.folder(tmp_path / "mesh.ply") as folder:
+        assert part.name.startswith(".mesh.c0ffee.") and folder.name.startswith(".mesh.c0ffee.")
+        part.write_bytes(b"whole")
+
+
+def test_a_mesh_comes_to_its_place_when_what_belongs_to_it_has(tmp_path):
+    path = tmp_path / "mesh.ply"
+    path.write_bytes(b"old")
+    with pytest.raises(TerrainError, match="no footprint"), mesh_files.written(str(path), terrain(), "PLY"):
+        raise TerrainError("no footprint")
+    assert (os.listdir(tmp_path), path.read_bytes()) == (["mesh.ply"], b"old")

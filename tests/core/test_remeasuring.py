@@ -380,3 +380,26 @@ def test_dems_that_do_not_fit_are_refused(pair, tmp_path, values, sentence):
 def test_report_settings_that_cannot_be_are_refused(values, sentence):
     with pytest.raises(TerrainError, match=re.escape(sentence)):
         meshreport.Settings(**{"input": "m.nc", **values})
+
+
+# --- outputs that cannot be written -----------------------------------------------------------------------------------
+
+
+def test_a_raster_of_far_too_many_cells_is_refused(pair, out):
+    with pytest.raises(TerrainError, match=r"more than 20 billion cells; choose larger cells"):
+        rastered(pair.mesh(), out, cell_size=1e-6)
+
+
+def test_outputs_come_together_or_not_at_all(pair, tmp_path, monkeypatch):
+    path, old = pair.mesh(), tmp_path / "t.json"
+    old.write_text("old")
+    with pytest.raises(TerrainError, match="does not exist; make it"):
+        reported(path, output=str(tmp_path / "none" / "r.html"), table=str(old))
+
+    def broken(*_values: Any) -> None:
+        raise TerrainError("No picture.")
+
+    monkeypatch.setattr("neural_terrain.core.remeasuring.reporting.pictures", broken)
+    with pytest.raises(TerrainError, match="No picture"):
+        reported(path, output=str(tmp_path / "r.html"), table=str(old))
+    assert old.read_text() == "old" and not list(tmp_path.glob(".*"))

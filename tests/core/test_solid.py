@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import shapely
 import trimesh
 from rasterio.transform import Affine
 
-from neural_terrain.core import vector
+from neural_terrain.core import mesh_files, vector
 from neural_terrain.core.errors import TerrainError
 from neural_terrain.core.grid import Grid, true_plane
 from neural_terrain.core.jobs.settings import from_json, to_json
@@ -236,6 +237,31 @@ def test_large_and_small_models_are_told(solid):
     assert "is only 1.5 mm wide" in solid(hills(), model_scale=1e6).check(share=0.01).log
 
 
+def test_a_volume_that_is_off_is_told(solid):
+    rng = np.random.default_rng(4)
+    rough = rng.normal(0, 300, (8, 8))
+    rough[rng.random(rough.shape) < 0.4] = -9999.0
+    made = solid(rough, {"nodata": -9999.0}, model_scale=10_000.0, base=0.1)
+    assert abs(made.result["volume_cm3"] / made.result["cell_volume_cm3"] - 1) > 1e-3
+    assert re.search(r"volume of the body is [\d.]+ % off the sum over the cells", made.log) and made.result["warnings"]
+    assert "% off the sum" not in solid(hills(), model_scale=10_000.0).log
+
+
+@pytest.mark.parametrize("word", ["OBJ", "3MF", "GLB"])
+def test_the_file_holds_what_was_checked(solid, tmp_path, word):
+    """Here two corners were a ten-millionth of a millimetre apart; read with single precision, they became one."""
+    rng = np.random.default_rng(234010154127)
+    shape = tuple(rng.integers(1, 60, 2))
+    heights = rng.normal(0, rng.choice([0, 0.5, 5]), shape).cumsum(0).cumsum(1) * 0.3 + rng.choice([-400, 0, 3000])
+    feet = {"crs": "EPSG:2263", "transform": Affine(10, 0, 980_000, 0, -7, 190_000)}
+    path = str(tmp_path / f"m{ENDINGS[word]}")
+    solid(np.rint(heights), feet, model_scale=2e5, z_factor=3.0, base=0.1, format=word, output=path)
+    found = mesh_files.read(path)
+    places, number = np.unique(found.vertices.astype(np.float32), axis=0, return_inverse=True)
+    sound = soundness(places.astype(float), number.ravel()[found.faces].astype(np.int32))
+    assert sound.watertight and not sound.faults and len(places) == len(found.vertices)
+
+
 def test_one_row_and_south_up(solid):
     row = solid(hills()[:1], model_scale=10_000.0).check()
     assert row.mesh.extents[:2] == pytest.approx([150, 3], abs=1e-3)
@@ -308,6 +334,26 @@ def test_the_footprint_says_what_was_printed(solid, polygons, tmp_path):
     assert values["volume_cm3"] == made.result["volume_cm3"] and values["origin_crs"] == "EPSG:32611"
 
 
+@pytest.mark.parametrize("foot", ["none/foot.gpkg", "foot.xyz"])
+def test_a_footprint_that_cannot_be_written_is_refused_before_the_work(solid, tmp_path, foot):
+    (tmp_path / "model.stl").write_bytes(b"old")
+    with pytest.raises(TerrainError, match=r"does not exist; make it|ends in none of"):
+        solid(hills(), footprint=str(tmp_path / foot))
+    assert (tmp_path / "model.stl").read_bytes() == b"old"
+
+
+def test_model_and_footprint_come_together(solid, tmp_path, monkeypatch):
+    (tmp_path / "model.stl").write_bytes(b"old")
+
+    def full(*_values: Any) -> None:
+        raise TerrainError("The disk is full.")
+
+    monkeypatch.setattr(vector, "write", full)
+    with pytest.raises(TerrainError, match="disk is full"):
+        solid(hills(8, 8), footprint=str(tmp_path / "foot.gpkg"))
+    assert (tmp_path / "model.stl").read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 2
+
+
 BAD = [
     ({"input": ""}, "No input DEM was given"),
     ({"output": ""}, "No output was given"),
@@ -363,6 +409,18 @@ def test_rings_that_touch_are_found_and_parted():
     parted = outline.printable(area, 2.0**-14)
     assert len(outline.touching(parted)) == 0 and parted.area == pytest.approx(area.area, abs=1e-4)
     assert len(parted.geoms) == 1 and len(parted.geoms[0].interiors) == 0
+
+
+def test_narrow_wedges_that_touch_are_parted():
+    ring = [(-500, -4000), (6000, -4000), (6000, 4000), (-500, 4000)]
+    for one, other in (
+        ([(0, 0), (1514, 178), (2997, 540)], [(0, 0), (3405, 127), (1114, -87)]),
+        ([(0, 0), (2321, 150), (2620, 1707)], [(0, 0), (3298, -224), (3025, -558)]),
+    ):
+        area = outline.areas_of(shapely.Polygon(ring) - shapely.Polygon(one) - shapely.Polygon(other))
+        parted = outline.printable(area, 1.0)
+        assert len(outline.touching(parted, 1.0)) == 0
+        assert parted.area == pytest.approx(area.area, rel=1e-3)
 
 
 def test_faces_on_a_line_and_back_to_back_are_taken_out():

@@ -84,6 +84,24 @@ def test_bounds_let_a_polygon_of_the_whole_world_be_used(tmp_path):
     assert polygon.contains(shapely.box(*dem)) and polygon.area < 3 * shapely.box(*dem).area
 
 
+def test_only_what_is_near_the_dem_is_read(tmp_path, monkeypatch):
+    boxes = [shapely.box(x, 0, x + 10, 10) for x in range(0, 100_000, 20)]
+    path = saved(tmp_path / "many.gpkg", *boxes)
+    read, sizes = pyogrio.raw.read, list[int]()
+
+    def counted(*values, **named):
+        found = read(*values, **named)
+        sizes.append(len(found[2]))
+        return found
+
+    monkeypatch.setattr(pyogrio.raw, "read", counted)
+    assert len(vector.read_polygons(path, "", UTM, bounds=(1000, 0, 1100, 100))) == 6 and max(sizes) < 10
+    assert vector.read_polygons(path, "", UTM, bounds=(0, 500, 100, 600)) == [] and max(sizes) <= 1000
+    lines = saved(tmp_path / "lines.gpkg", shapely.LineString([(0, 0), (9, 0)]))
+    with pytest.raises(TerrainError, match="has no polygons but LineString"):
+        vector.read_polygons(lines, "", UTM, bounds=(0, 500, 100, 600))
+
+
 def test_polygons_are_repaired_dissolved_flattened_and_taken_apart(tmp_path):
     path = saved(tmp_path / "bow.gpkg", BOW_TIE)
     assert sum(p.area for p in vector.read_polygons(path, "areas", UTM)) == pytest.approx(50)
@@ -108,11 +126,13 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path):
     lines = saved(tmp_path / "lines.gpkg", shapely.LineString([(0, 0), (1, 1)]))
     empty = str(tmp_path / "empty.gpkg")
     vector.write(empty, "areas", np.array([], dtype=object), {}, UTM)
+    flat = saved(tmp_path / "flat.gpkg", shapely.Polygon([(0, 0), (1, 1), (2, 2)]))
     nowhere = saved(tmp_path / "nowhere.gpkg", SQUARE, crs="")
     text = tmp_path / "text.gpkg"
     text.write_text("no database")
     for path, layer, words in (
         (lines, "", "lines.gpkg has no polygons but LineString; choose one with polygons."),
+        (flat, "", "flat.gpkg has only polygons without area; choose one with polygons that have one."),
         (lines, "woods", "has no layer woods; it has areas."),
         (empty, "", "empty.gpkg has no features; choose one with polygons."),
         (nowhere, "", "nowhere.gpkg has no CRS, the DEM is in EPSG:32632; give it one with 'Assign projection'."),

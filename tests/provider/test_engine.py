@@ -228,12 +228,13 @@ def test_a_killed_engine_leaves_only_what_a_later_run_can_use(fake, tmp_path, jo
 
 
 def test_a_killed_engine_leaves_nothing_beside_a_mesh(fake, tmp_path):
-    """What it wrote aside carries its number; that of another engine stays."""
+    """What it wrote aside carries the owner that it was told, whatever its number; that of another engine stays."""
     folder = tmp_path / "my [results]"
     folder.mkdir()
-    (folder / ".mesh.1.part.nc").write_bytes(b"another engine's")
+    (folder / ".mesh.1.2.part.nc").write_bytes(b"another engine's")
     interpreter = fake(f"""
-        beside = os.path.join({str(folder)!r}, f".mesh.{{os.getpid()}}.")
+        owner = json.loads(sys.stdin.readline())["owner"]
+        beside = os.path.join({str(folder)!r}, f".mesh.{{owner}}.{{os.getpid() + 1}}.")  # as behind a launcher
         open(beside + "part.nc", "w").close()
         os.mkdir(beside + "tmp")
         open(os.path.join(beside + "tmp", "finer.tif"), "w").close()
@@ -241,7 +242,7 @@ def test_a_killed_engine_leaves_nothing_beside_a_mesh(fake, tmp_path):
     """)
     with pytest.raises(TerrainError, match="killed"):
         engine.run_job("name", {"output": str(folder / "mesh.nc")}, interpreter=interpreter)
-    assert os.listdir(folder) == [".mesh.1.part.nc"]
+    assert os.listdir(folder) == [".mesh.1.2.part.nc"]
 
 
 def test_a_cancel_does_not_wait_for_an_engine_that_cannot_be_killed(fake, tmp_path, monkeypatch):
