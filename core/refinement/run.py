@@ -15,7 +15,7 @@ from ..elevation import card, compute, surface
 from ..elevation.compute import Compute
 from ..errors import TerrainError
 from ..grid import Grid, Target
-from ..jobs.superresolve import DEFAULT_SCALE, OUTPUTS, Settings, same_file
+from ..jobs.superresolve import DEFAULT_SCALE, OUTPUTS, AsksForGrid, Settings, same_file
 from ..progress import Progress
 from ..raster import Source, Writing
 from ..tiling import Crew, Plan
@@ -107,7 +107,7 @@ def refine(settings: Settings, progress: Progress) -> dict:
     }
 
 
-def target_of(settings: Settings, source: Grid) -> Target:
+def target_of(settings: AsksForGrid, source: Grid) -> Target:
     """The target grid: GRID before CELL_SIZE before SCALE, then cut to EXTENT."""
     if settings.grid:
         target = grids.like(source, raster.read_grid(settings.grid))
@@ -147,7 +147,7 @@ def _workers(settings: Settings, progress: Progress) -> Iterator[Cluster | None]
         return
     from ..pipeline import cluster
 
-    ask = functools.partial(recipe.facts_here, settings.model, settings.input)
+    ask = functools.partial(recipe.facts_here, settings.model, settings.input, settings.band)
     with cluster.connect(settings.scheduler, ask, progress) as workers:
         yield workers
 
@@ -155,7 +155,7 @@ def _workers(settings: Settings, progress: Progress) -> Iterator[Cluster | None]
 def _prepared(settings: Settings, source: Source, workers: Cluster | None, progress: Progress) -> Job:
     target = target_of(settings, source.grid)
     progress.report(0, "Loading the model")
-    found = card.find(settings.model)
+    found = card.for_input(settings.model, source.is_fitted)
     if workers is None:
         where = compute.choose(settings.device, settings.precision)
         model = surface.load(found, where)

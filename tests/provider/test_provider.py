@@ -15,8 +15,9 @@ NAMES = {
     "Z_UNIT FORMAT TILE_SIZE DEVICE SCHEDULER OUTPUT ERROR_RASTER",
     "enginereport": "OUTPUT",
 }
-TOOLS = {"superresolve", "comparedem", "traindem", "terrainmesh", "terrainsolid", "meshtoraster", "meshreport",
-         "setupengine", "enginereport"}  # fmt: skip
+TOOLS = {"superresolve", "comparedem", "traindem", "fitsurface", "queryelevation", "elevationprofile",
+         "continuouscontours", "derive", "resampledem", "terrainmesh", "terrainsolid", "meshtoraster", "meshreport", "setupengine",
+         "enginereport"}  # fmt: skip
 NUMBERS = {"ROWS", "COLUMNS", "TILES", "SECONDS", "VALID_SHARE", "FILLED_SHARE", "DEVICE_USED"}
 
 DESCRIBE = """
