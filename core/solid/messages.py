@@ -14,7 +14,7 @@ from ..vertical import METRES
 from .model import Model, spoken_mm, spoken_scale
 
 if TYPE_CHECKING:
-    from .shaping import Outline, Solid
+    from .shaping import Solid
 
 LARGE_MM = 2000.0
 SMALL_MM = 5.0
@@ -42,20 +42,13 @@ def about_averaging(block: int, cell_mm: float, progress: Progress) -> None:
     )
 
 
-def about_model(model: Model, area: Outline, progress: Progress) -> None:
+def about_model(model: Model, progress: Progress) -> None:
     """Where the model lies."""
     if model.plane.crs:
         progress.info(
             f"Lengths in {crs_name(model.plane.ground.grid.crs)} are not those on the ground; the model is made in an "
             "equal-area projection around its middle."
         )
-    parts = len(area.cells.geoms)
-    if parts > 1:
-        progress.info(f"The outline has {parts} parts that do not touch; each becomes a body of its own in one file.")
-    holes = sum(len(part.interiors) for part in area.cells.geoms)
-    if holes:
-        count = "One hole goes" if holes == 1 else f"{holes} holes go"
-        progress.info(f"{count} through the model, where the outline has one or the DEM knows no height.")
 
 
 def about_result(model: Model, solid: Solid, origin: tuple[float, float, float], progress: Progress) -> None:
@@ -65,6 +58,13 @@ def about_result(model: Model, solid: Solid, origin: tuple[float, float, float],
         f"Volume: {solid.volume_mm3 / 1000:.4g} cm3; the sum over the cells is {solid.cells_mm3 / 1000:.4g} cm3, the "
         f"body differs from it by {100 * (solid.body_mm3 / solid.cells_mm3 - 1):+.3f} %."
     )
+    shells = solid.found.pieces
+    holes = shells - solid.found.euler // 2
+    if shells > 1:
+        progress.info(f"The model has {shells} bodies that do not touch, in one file.")
+    if holes:
+        count = "One hole goes" if holes == 1 else f"{holes} holes go"
+        progress.info(f"{count} through it, where the outline has one or the DEM knows no height.")
     crs = "the equal-area projection" if model.plane.crs else crs_name(model.plane.ground.grid.crs)
     if solid.is_off:
         progress.warn(

@@ -44,7 +44,7 @@ def build(settings: Settings, progress: Progress) -> dict:
     progress.report(0.42, "Outline")
     area = _outline(plane, clip)
     model = _model(settings, plane, area, unit)
-    messages.about_model(model, area, progress)
+    messages.about_model(model, progress)
     solid = shaped(settings, model, area, progress.step(0.45, 0.9))
     messages.about_result(model, solid, _origin(model, solid), progress)
     progress.report(0.9, "Writing the files")

@@ -213,7 +213,7 @@ def test_a_clip_polygon_is_followed_exactly(solid, polygons):
 def test_polygons_partly_outside_several_and_within_one_cell(solid, polygons):
     beyond = polygons(shapely.box(-10, -10, 10, 10), shapely.box(30, 20, 90, 90))
     made = solid(hills(), mask=beyond, model_scale=10_000.0).check(parts=2)
-    assert made.mesh.extents[:2] == pytest.approx([150, 120], abs=1e-3) and "has 2 parts" in made.log
+    assert made.mesh.extents[:2] == pytest.approx([150, 120], abs=1e-3) and "has 2 bodies" in made.log
     tiny = solid(hills(), mask=polygons(shapely.box(20.2, 20.3, 20.8, 20.7)), model_scale=500.0).check(share=0.5)
     assert tiny.mesh.extents[:2] == pytest.approx([36, 24], abs=1e-3)
 
