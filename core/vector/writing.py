@@ -103,17 +103,6 @@ def _require_ending(path: str) -> None:
         raise TerrainError(f"The vector file {path} ends in none of {', '.join(DRIVERS)}; rename it.")
 
 
-def require_place(path: str) -> None:
-    """Refuse a file that :func:`write` cannot write, by its ending and folder; worth asking before long work."""
-    _require_ending(path)
-    aside.require_place(path)
-
-
-def _require_ending(path: str) -> None:
-    if Path(path).suffix.lower() not in DRIVERS:
-        raise TerrainError(f"The vector file {path} ends in none of {', '.join(DRIVERS)}; rename it.")
-
-
 def _beside(ending: str, layer: Layer) -> tuple[str, ...]:
     """Endings of the files that belong to a shapefile."""
     if ending != ".shp":
