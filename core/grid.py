@@ -31,6 +31,9 @@ TOLERANCE_PX = 1e-6
 TRUE_LENGTHS = 1e-3
 """Lengths of a projected CRS that are off by less than this share are taken as they are."""
 
+LARGEST_MAP = 1e9
+"""Coordinates beyond this lie on no map of the Earth, in whatever unit: a projection has run off to infinity."""
+
 POSITION_PARTS = 2.0**30
 """Positions are whole multiples of this part of a cell, so that counting them from any other cell stays exact."""
 
@@ -160,7 +163,8 @@ def transform_bounds(bounds: Bounds, source_crs: str, target_crs: str) -> Bounds
     if not source_crs or not target_crs or same_crs(source_crs, target_crs):
         return bounds
     try:
-        transformer = pyproj.Transformer.from_crs(crs_of(source_crs), crs_of(target_crs), always_xy=True)
+        ends = _horizontal(crs_of(source_crs)), _horizontal(crs_of(target_crs))
+        transformer = pyproj.Transformer.from_crs(*ends, always_xy=True)
         west, south, east, north = transformer.transform_bounds(*bounds, densify_pts=21)
     except ProjError as error:
         raise TerrainError(
@@ -192,6 +196,39 @@ def bounds_on(grid: Grid, bounds: Bounds, crs: str) -> Bounds:
         low = (max(bounds[0], around[0] - spare[0]), max(bounds[1], around[1] - spare[1]))
         bounds = (*low, min(bounds[2], around[2] + spare[0]), min(bounds[3], around[3] + spare[1]))
     return transform_bounds(bounds, crs, grid.crs)
+
+
+def cropped(grid: Grid, bounds: Bounds) -> Grid:
+    """The cells of ``grid`` that ``bounds`` touches, see :func:`crop`."""
+    return crop(Target(grid, Axis(0.0, 1.0, 0, grid.rows), Axis(0.0, 1.0, 0, grid.cols)), bounds).grid
+
+
+def surroundings(grid: Grid, crs: str) -> Bounds | None:
+    """Bounds around a grid in another CRS; None where that cannot show all of it.
+
+    In degrees, a grid that crosses the antimeridian ends east of 180.
+    """
+    try:
+        west, south, east, north = transform_bounds(grid.bounds, grid.crs, crs)
+    except TerrainError:
+        return None
+    if max(map(abs, (west, south, east, north))) > LARGEST_MAP:
+        return None
+    return west, south, east + 360 if east < west and is_geographic(crs) else east, north
+
+
+def area_of_cell(grid: Grid, crs: str) -> float:
+    """Area of the cell in the middle of a grid in squared units of another CRS; not finite where it has no place."""
+    change = change_of_crs(grid.crs, crs)
+    if change is None:
+        return grid.dx * grid.dy
+    x, y = grid.x0 + grid.cols / 2 * grid.dx, grid.y0 - grid.rows / 2 * grid.dy
+    east, north = np.array([0.5, -0.5, 0, 0]), np.array([0, 0, 0.5, -0.5])
+    found = np.stack(change(x + east * grid.dx, y + north * grid.dy))
+    sides = found[:, ::2] - found[:, 1::2]
+    if is_geographic(crs):
+        sides[0] = (sides[0] + 180) % 360 - 180
+    return abs(float(sides[0, 0] * sides[1, 1] - sides[0, 1] * sides[1, 0]))
 
 
 def metres_per_cell(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -232,6 +269,24 @@ def metres_per_cell(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64
         return flat
     next_good = good[np.searchsorted(good, np.arange(grid.rows)).clip(max=good.size - 1)]
     return width_m[next_good], height_m[next_good]
+
+
+def lengths_m(crs: str, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Metres on the ground between each position and the next, ``(N - 1,)``; not finite where one has no place.
+
+    Measured on the ellipsoid as by :func:`metres_per_cell`. Without a CRS one unit is one metre.
+    """
+    known = _horizontal(crs_of(crs)) if crs else None
+    geodetic = known.geodetic_crs if known is not None else None
+    if known is None or geodetic is None:
+        return np.hypot(np.diff(x), np.diff(y)) * _unit_m(known)
+    longitude, latitude = pyproj.Transformer.from_crs(known, geodetic, always_xy=True).transform(x, y)
+    lengths = np.full(max(x.size - 1, 0), np.nan)
+    placed = np.isfinite(longitude) & np.isfinite(latitude) & (np.abs(latitude) <= 90)
+    both = placed[1:] & placed[:-1]
+    geod = known.get_geod() or pyproj.Geod(ellps="WGS84")
+    lengths[both] = geod.inv(longitude[:-1][both], latitude[:-1][both], longitude[1:][both], latitude[1:][both])[2]
+    return lengths
 
 
 def true_plane(grid: Grid) -> tuple[Change, str]:
@@ -284,6 +339,17 @@ def vertical_name(crs: str) -> str:
     if not vertical and len(found.axis_info) == 3 and found.ellipsoid is not None:
         vertical = [f"height above the ellipsoid {found.ellipsoid.name}"]
     return " and ".join(vertical)
+
+
+def horizontal_part(crs: str) -> str:
+    """The CRS without its heights."""
+    return _horizontal(crs_of(crs)).to_2d().to_wkt()
+
+
+def is_map(crs: str) -> bool:
+    """Whether horizontal coordinates are those of a map: a plane, or degrees."""
+    flat = _horizontal(crs_of(crs))
+    return bool(flat.is_projected or flat.is_geographic or flat.is_engineering)
 
 
 def crs_of(text: str) -> pyproj.CRS:

@@ -2,7 +2,8 @@
 
 Arrays are ``(rows, cols)`` in metres, row 0 in the north; a boolean mask says which cells count. Measures are gathered
 block by block in a :class:`Tally`, and tallies of several areas add up, so that a pooled figure is the figure of all
-cells together rather than a mean of means. :mod:`.evaluation` gathers these and all others at once. Imports numpy only.
+cells together rather than a mean of means. :mod:`.evaluation` gathers these and all others at once. Imports
+numpy and :mod:`.attributes`.
 
 With the error ``e = z - z_true`` over the ``n`` cells that count:
 
@@ -28,6 +29,8 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from . import attributes
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -121,7 +124,7 @@ class Block:
     def slopes_deg(self) -> Pair:
         """Slope of the result and of the truth."""
         found, truth = self.gradients
-        return slope_deg(*found), slope_deg(*truth)
+        return attributes.slope_deg(*found), attributes.slope_deg(*truth)
 
     @cached_property
     def steep(self) -> Bools:
@@ -253,24 +256,12 @@ def gradient(heights: Floats, cell_m: tuple[Floats, Floats]) -> tuple[Floats, Fl
     return (down[:, 2:] - down[:, :-2]) / (8 * width_m), (across[:-2] - across[2:]) / (8 * height_m)
 
 
-def slope_deg(p: Floats, q: Floats) -> Floats:
-    """Steepest slope in degrees, 0 to 90, of the gradient ``(p, q)``."""
-    steepness: Floats = np.degrees(np.arctan(np.hypot(p, q)))
-    return steepness
-
-
 def normal_angle_deg(one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> Floats:
     """Angle in degrees between the normals ``(-p, -q, 1)`` of two gradients; exact for tiny angles too."""
     (p, q), (a, b) = one, other
     cross = np.sqrt((p - a) ** 2 + (q - b) ** 2 + (p * b - q * a) ** 2)
     angle: Floats = np.degrees(np.arctan2(cross, 1 + p * a + q * b))
     return angle
-
-
-def aspect_deg(p: Floats, q: Floats) -> Floats:
-    """Direction of steepest descent in degrees clockwise from north, 0 to 360, as ``gdaldem aspect``; 0 where flat."""
-    aspect: Floats = np.degrees(np.arctan2(-p, -q)) % 360
-    return aspect
 
 
 def aspect_difference_deg(one: Pair, other: Pair) -> Floats:
@@ -286,8 +277,8 @@ def aspect_difference_deg(one: Pair, other: Pair) -> Floats:
 def profile_curvature(heights: Floats, cell_m: Pair, slope: Pair | None = None) -> Floats:
     """Curvature of the surface along its line of fall in radians per metre, positive where the ground is convex.
 
-    ``-(p^2 r + 2 p q s + q^2 t) / ((p^2 + q^2) (1 + p^2 + q^2)^1.5)`` (Evans 1980) with ``p`` and ``q`` by Horn and the
-    second derivatives ``r`` (east), ``t`` (north), ``s`` (mixed) of Evans' quadratic over 3 x 3 cells; 0 where flat.
+    :func:`.attributes.profile_curvature` with ``p`` and ``q`` by Horn and the second derivatives ``r`` (east), ``t``
+    (north), ``s`` (mixed) of Evans' quadratic over 3 x 3 cells.
     Shapes are those of :func:`gradient`, whose result may be given as ``slope``.
     """
     width_m, height_m = (size[1:-1, None] for size in cell_m)
@@ -297,10 +288,7 @@ def profile_curvature(heights: Floats, cell_m: Pair, slope: Pair | None = None) 
     r = (down[:, 2:] - 2 * down[:, 1:-1] + down[:, :-2]) / (3 * width_m**2)
     t = (across[2:] - 2 * across[1:-1] + across[:-2]) / (3 * height_m**2)
     s = (heights[:-2, 2:] - heights[:-2, :-2] - heights[2:, 2:] + heights[2:, :-2]) / (4 * width_m * height_m)
-    steepness = p**2 + q**2
-    bend = -(p**2 * r + 2 * p * q * s + q**2 * t)
-    curvature: Floats = bend / np.where(steepness > 0, steepness * (1 + steepness) ** 1.5, 1.0)
-    return curvature
+    return attributes.profile_curvature(p, q, r, s, t)
 
 
 def whole_neighbourhood(counts: Bools) -> Bools:

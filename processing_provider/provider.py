@@ -7,9 +7,15 @@ from qgis.PyQt.QtGui import QIcon
 
 from .algorithm import RESOURCES, tr
 from .comparedem import CompareDems
+from .continuouscontours import ContinuousContours
+from .derive import Derive
+from .elevationprofile import ElevationProfile
 from .enginereport import EngineReport
+from .fitsurface import FitSurface
 from .meshreport import MeshReport
 from .meshtoraster import MeshToRaster
+from .queryelevation import QueryElevation
+from .resampledem import ResampleDem
 from .setupengine import SetupEngine
 from .superresolve import SuperResolve
 from .terrainmesh import TerrainMesh
@@ -20,6 +26,12 @@ ALGORITHMS = (
     SuperResolve,
     CompareDems,
     TrainDem,
+    FitSurface,
+    QueryElevation,
+    ElevationProfile,
+    ContinuousContours,
+    Derive,
+    ResampleDem,
     TerrainMesh,
     TerrainSolid,
     MeshToRaster,

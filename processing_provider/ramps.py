@@ -33,3 +33,16 @@ TERRAIN = (
     (1.0, "#f1ece4"),
 )
 """Green lowland over sand and brown to snow; positions are shares of the range of heights."""
+
+CIRCULAR = (
+    (0.0, "#34507c", "N"),
+    (45.0, "#4d86a0", "NE"),
+    (90.0, "#7fb59a", "E"),
+    (135.0, "#d3cf8f", "SE"),
+    (180.0, "#f3d79b", "S"),
+    (225.0, "#dd9d6c", "SW"),
+    (270.0, "#b0637a", "W"),
+    (315.0, "#6f4f86", "NW"),
+    (360.0, "#34507c", "N"),
+)
+"""Colours of directions in degrees clockwise from north: dark blue, green, pale yellow, red and back."""

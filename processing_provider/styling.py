@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from qgis.core import (
     Qgis,
     QgsColorRampShader,
+    QgsContrastEnhancement,
     QgsCoordinateReferenceSystem,
     QgsHillshadeRenderer,
     QgsMapLayer,
@@ -24,14 +25,16 @@ from qgis.core import (
     QgsRasterDataProvider,
     QgsRasterLayer,
     QgsRasterShader,
+    QgsSingleBandGrayRenderer,
     QgsSingleBandPseudoColorRenderer,
     QgsUnitTypes,
+    QgsVectorLayer,
 )
 from qgis.PyQt.QtGui import QColor
 
 from ..core.jobs import superresolve as superresolve_job
-from . import mesh_styling
-from .ramps import DIVERGING, SEQUENTIAL
+from . import contour_styling, mesh_styling
+from .ramps import CIRCULAR, DIVERGING, SEQUENTIAL
 
 METRES_PER_DEGREE = 111_320.0
 SUN_AZIMUTH_DEG, SUN_ALTITUDE_DEG = 315.0, 45.0
@@ -42,11 +45,17 @@ SAMPLE_CELLS = 250_000
 MESH = "mesh"
 """Style of mesh layers, which QGIS loads as plain files."""
 
+CONTOURS = "contours"
+"""Style of contour lines."""
+
+KINDS = {MESH: QgsMeshLayer, CONTOURS: QgsVectorLayer}
+"""Kinds of the layers that are no rasters, by style."""
+
 _alive: deque[Styler] = deque(maxlen=256)
 
 
 class Styler(QgsProcessingLayerPostProcessorInterface):
-    """Gives a loaded result layer its style: relief, difference, uncertainty, provenance or mesh.
+    """Gives a loaded result layer its style: relief, difference, uncertainty, provenance, mesh or contours.
 
     Attributes
     ----------
@@ -58,10 +67,12 @@ class Styler(QgsProcessingLayerPostProcessorInterface):
     def __init__(self, style: str) -> None:
         super().__init__()
         self.crs = ""
-        self._kind = QgsMeshLayer if style == MESH else QgsRasterLayer
+        self._kind = KINDS.get(style, QgsRasterLayer)
         self._style = {
             "relief": style_relief, "difference": style_difference, "uncertainty": style_uncertainty,
             "provenance": style_provenance, MESH: mesh_styling.style_mesh,
+            CONTOURS: contour_styling.style_contours, "slope": style_uncertainty, "aspect": style_aspect,
+            "hillshade": style_hillshade, "curvature": style_difference, "bending": style_uncertainty,
         }[style]  # fmt: skip
 
     def postProcessLayer(
@@ -110,6 +121,25 @@ def style_uncertainty(layer: QgsRasterLayer) -> None:
     _, most = layer.dataProvider().cumulativeCut(1, 0.0, 0.98, layer.extent(), SAMPLE_CELLS)
     most = most if math.isfinite(most) and most > 0 else _largest(layer)
     _ramp(layer, 0.0, most, [(at * most, colour, f"{at * most:.3g}") for at, colour in SEQUENTIAL])
+    _smooth(layer)
+
+
+def style_aspect(layer: QgsRasterLayer) -> None:
+    """Show directions in colours that go round; cells are not mixed, since north is both 0 and 360."""
+    _ramp(layer, 0.0, 360.0, [(at, colour, name) for at, colour, name in CIRCULAR])
+
+
+def style_hillshade(layer: QgsRasterLayer) -> None:
+    """Show light as grey, 1 black and 255 white."""
+    renderer = QgsSingleBandGrayRenderer(layer.dataProvider(), 1)
+    stretch = QgsContrastEnhancement(layer.dataProvider().dataType(1))
+    stretch.setContrastEnhancementAlgorithm(
+        QgsContrastEnhancement.ContrastEnhancementAlgorithm.StretchToMinimumMaximum, True
+    )
+    stretch.setMinimumValue(1.0)
+    stretch.setMaximumValue(255.0)
+    renderer.setContrastEnhancement(stretch)
+    layer.setRenderer(renderer)
     _smooth(layer)
 
 

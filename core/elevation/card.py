@@ -19,6 +19,8 @@ from ..errors import TerrainError
 DEFAULT_MODEL = "field"
 FOLDERS_VARIABLE = "NEURAL_TERRAIN_MODELS"
 SHIPPED = Path(__file__).resolve().parents[2] / "resources" / "models"
+FITTED = SHIPPED.parent / "fitted_surface"
+"""Card of the surfaces that are in their own file; no model to choose."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Card:
     Attributes
     ----------
     family
-        Which code runs it: ``baseline``, ``ebcf`` or ``field``.
+        Which code runs it: ``baseline``, ``ebcf``, ``field`` or ``fitted``.
     network
         Settings of the network, by family.
     halo_px
@@ -142,3 +144,8 @@ def find(model: str) -> Card:
     raise TerrainError(
         f"There is no model {model!r}; installed are {', '.join(cards)}, or give a folder with a card.json."
     )
+
+
+def for_input(model: str, fitted: bool) -> Card:
+    """The card of what answers for an input: the model, or the input itself where it is a fitted surface."""
+    return read(FITTED) if fitted else find(model)

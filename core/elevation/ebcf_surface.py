@@ -12,11 +12,13 @@ import numpy as np
 import torch
 
 from ..errors import TerrainError
-from . import baseline, normaliser, weights
+from . import averaging, baseline, normaliser, weights
 from .card import Card
 from .compute import Compute
 from .ebcf import Ebcf, EbcfSettings
 from .kernels import Floats, Queries, lattice, point_taps
+from .relief import Points, Relief, Where, differences, relief_of, scattered, shape_of
+from .scattered import bspline_at, cubic_at
 from .surface import CoarseHeights, NoError
 
 BLOCK_PX = 64
@@ -27,6 +29,12 @@ GPU_BLOCK_PX = 512
 
 TAPS_PX = 2
 """Reach of the interpolation of latent codes."""
+
+POINTS = 4096
+"""Scattered positions that are decoded together."""
+
+STEP_PX = 1 / 16
+"""Half the base of differences that stand for derivatives: the perceptron bends in sharp folds, which have none."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +57,15 @@ class Latent:
     codes: torch.Tensor
     margin_px: int
     point_sampled: bool
+    cell_width_m: Floats
+    cell_height_m: Floats
 
 
 class EbcfSurface(NoError):
     """The published network on the registered baseline; heights are float64, the bias is predicted in bf16 or fp32."""
 
     honours_input = False
+    by_differences = True
     bytes_per_fine = 90.0
 
     def __init__(self, card: Card, compute: Compute) -> None:
@@ -91,6 +102,8 @@ class EbcfSurface(NoError):
             codes=codes[0].permute(1, 2, 0).contiguous(),
             margin_px=trim + trunk,
             point_sampled=known.point_sampled,
+            cell_width_m=known.cell_width_m,
+            cell_height_m=known.cell_height_m,
         )
 
     @torch.inference_mode()
@@ -103,6 +116,42 @@ class EbcfSurface(NoError):
         )
         scale_m = lattice(latent.scale_m, point_taps(queries.rows, "bspline"), point_taps(queries.cols, "bspline"))
         return base.addcmul_(scale_m, self._bias(latent, queries).double()).numpy()
+
+    def averages(self, latent: Latent, at: Points) -> Floats:
+        """Baseline over fine cells, or at their centres, plus bias times local scale."""
+        prepared, sizes = latent.prepared.numpy(), (at.row_size, at.col_size)
+        if latent.point_sampled:
+            base = cubic_at(prepared, at.rows, at.cols, 0)[0]
+        else:
+            base = averaging.cubic_means(prepared, at.rows, at.cols, sizes)
+        heights: Floats = base + bspline_at(latent.scale_m.numpy(), at.rows, at.cols) * self._bias_at(latent, at)
+        return heights
+
+    def relief(self, latent: Latent, where: Where, degree: int) -> Relief:
+        """Heights at positions; derivatives are central differences over an eighth of a cell."""
+        points = scattered(where)
+
+        def height(rows: Floats, cols: Floats) -> Floats:
+            base = cubic_at(latent.prepared.numpy(), rows, cols, 0)[0]
+            scale_m = bspline_at(latent.scale_m.numpy(), rows, cols)
+            return base + scale_m * self._bias_at(latent, Points(rows, cols, points.row_size, points.col_size))
+
+        layers = differences(height, points, degree, STEP_PX)
+        return relief_of(layers, points.rows, latent.cell_width_m, latent.cell_height_m).shaped(shape_of(where))
+
+    @torch.inference_mode()
+    def _bias_at(self, latent: Latent, points: Points) -> Floats:
+        """Predicted bias ``(N,)`` at scattered positions, in blocks of one size."""
+        bias = np.empty(points.rows.size)
+        for start in range(0, points.rows.size, POINTS):
+            rows, cols = points.rows[start : start + POINTS], points.cols[start : start + POINTS]
+            whole = Queries(_padded(rows, POINTS), _padded(cols, POINTS), points.row_size, points.col_size)
+            phase_rows, phase_cols = self._network.phase(whole)
+            codes = _codes_at(latent.codes, whole.rows - latent.margin_px, whole.cols - latent.margin_px)
+            here = phase_rows + phase_cols, torch.zeros_like(phase_cols[:, :1])
+            block = self._network.decode_codes(codes.T[None, :, :, None], here)  # (1, POINTS, 1)
+            bias[start : start + rows.size] = block[0, : rows.size, 0].double().cpu().numpy()
+        return bias
 
     def _bias(self, latent: Latent, queries: Queries) -> torch.Tensor:
         """Predicted bias ``(R, C)`` float32 on the CPU, block by block."""
@@ -127,3 +176,14 @@ class EbcfSurface(NoError):
 def _padded(positions: Floats, block_px: int) -> Floats:
     """Positions repeated at the end up to a whole number of blocks."""
     return np.pad(positions, (0, -positions.size % block_px), mode="edge")
+
+
+def _codes_at(codes: torch.Tensor, rows: Floats, cols: Floats) -> torch.Tensor:
+    """Latent codes ``(H, W, channels)`` interpolated at scattered positions, ``(N, channels)`` (eq. 3.2)."""
+    down, across = point_taps(rows).clamped(codes.shape[0]), point_taps(cols).clamped(codes.shape[1])
+    total = torch.zeros(rows.size, codes.shape[2], device=codes.device)
+    for i in range(down.index.shape[1]):
+        for j in range(across.index.shape[1]):
+            weight = torch.from_numpy(down.weight[:, i] * across.weight[:, j]).to(total)
+            total += weight[:, None] * codes[down.index[:, i], across.index[:, j]]
+    return total.to(codes.dtype)

@@ -10,18 +10,30 @@ Imports torch and numpy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from ..errors import TerrainError
-from . import baseline, calibration, normaliser, rendering, weights
+from . import averaging, baseline, calibration, normaliser, rendering, weights
 from .card import Card
 from .compute import Compute
 from .field import REACH_PX, Field, FieldSettings, Head, correction, lattice_taps
-from .kernels import Floats, LappedTaps, Queries, Taps, lapped_slope_taps, lapped_taps, point_taps, slope_taps
+from .kernels import (
+    Floats,
+    LappedTaps,
+    Queries,
+    Taps,
+    derivative_taps,
+    lapped_derivative_taps,
+    lapped_taps,
+    point_taps,
+)  # fmt: skip
+from .relief import Points, Relief, Where, relief_of
+from .scattered import DERIVATIVES, LAYERS, bspline_at, cubic_at, series_at
 from .surface import CoarseHeights, OneByOne
 from .trunk import BAND_PX
 
@@ -89,6 +101,7 @@ class Expansion:
 
 
 AxisTaps = tuple[Taps, LappedTaps]
+W = TypeVar("W", bound=Where)
 
 
 class FieldSurface(OneByOne):
@@ -146,27 +159,49 @@ class FieldSurface(OneByOne):
         return self._expansion(latent, queries).at((base_rows, rows), (base_cols, cols))
 
     @torch.inference_mode()
-    def slopes(self, latent: Latent, queries: Queries) -> tuple[Floats, Floats]:
-        """Rise of the surface per metre to the east and to the north at the positions, each ``(rows, cols)``.
-
-        Exact derivatives at points, not over cells. The sizes of ``queries`` say which fine cells the surface is made
-        for. Metres are those of the coarse cells, linear between the centres of their rows.
-        """
-        inside, order = _inside(queries, latent.margin_px), self._network.settings.order
-        surface = self._expansion(latent, queries)
-        at_rows, at_cols = (_point_axis(positions, order) for positions in (inside.rows, inside.cols))
-        along_rows, along_cols = (_slope_axis(positions, order) for positions in (inside.rows, inside.cols))
-        centres = np.arange(latent.cell_width_m.size) + 0.5
-        width_m, height_m = (np.interp(queries.rows, centres, m) for m in (latent.cell_width_m, latent.cell_height_m))
-        east = surface.at(at_rows, along_cols) / width_m[:, None]
-        return east, surface.at(along_rows, at_cols) / -height_m[:, None]
+    def averages(self, latent: Latent, at: Points) -> Floats:
+        """The same surface over fine cells anywhere, or at their centres."""
+        if latent.point_sampled:
+            return self.relief(latent, at, 0).heights
+        inside, surface = _inside(at, latent.margin_px), self._expansion(latent, at)
+        rows, cols, sizes = inside.rows, inside.cols, (at.row_size, at.col_size)
+        base = averaging.cubic_means(surface.prepared.numpy(), rows, cols, sizes)
+        waves = averaging.series_means(surface.series.numpy(), self._network.settings.order, rows, cols, sizes)
+        heights: Floats = base + waves * rendering.SERIES_STEP
+        return heights
 
     @torch.inference_mode()
-    def error90(self, latent: Latent, queries: Queries) -> Floats:
-        """Half width in metres of the band that holds the true height nine times in ten, ``(rows, cols)``."""
+    def relief(self, latent: Latent, where: Where, degree: int) -> Relief:
+        """The surface and its exact derivatives at points; sizes say which fine cells it is made for."""
+        inside = _inside(where, latent.margin_px)
+        surface = self._expansion(latent, where)
+        if isinstance(inside, Points):
+            layers = self._at_points(surface, inside, degree)
+        else:
+            layers = self._on_lattice(surface, inside, degree)
+        return relief_of(layers, where.rows, latent.cell_width_m, latent.cell_height_m)
+
+    def _on_lattice(self, surface: Expansion, inside: Queries, degree: int) -> Floats:
+        """Derivatives per cell, ``(layers, rows, cols)``."""
+        order, degrees = self._network.settings.order, range(degree + 1)
+        rows, cols = ([_axis(at, order, d) for d in degrees] for at in (inside.rows, inside.cols))
+        wanted = DERIVATIVES[: LAYERS[degree]]
+        return np.stack([surface.at(rows[down], cols[across]) for down, across in wanted])
+
+    def _at_points(self, surface: Expansion, inside: Points, degree: int) -> Floats:
+        """Derivatives per cell, ``(layers, N)``."""
+        base = cubic_at(surface.prepared.numpy(), inside.rows, inside.cols, degree)
+        order = self._network.settings.order
+        waves = series_at(surface.series.numpy(), order, inside.rows, inside.cols, degree)
+        layers: Floats = base + waves * rendering.SERIES_STEP
+        return layers
+
+    @torch.inference_mode()
+    def error90(self, latent: Latent, where: Where) -> Floats:
+        """Half width in metres of the band that holds the true height nine times in ten, at the positions."""
         factors = self.calibrated()
-        expected, slope_deg, filled = (torch.from_numpy(values) for values in self.estimate(latent, queries))
-        scale = 1 / np.sqrt(queries.row_size * queries.col_size)
+        expected, slope_deg, filled = (torch.from_numpy(values) for values in self.estimate(latent, where))
+        scale = 1 / np.sqrt(where.row_size * where.col_size)
         return expected.mul_(factors.multiplier(slope_deg, float(scale), filled > 0.5)).numpy()
 
     def calibrated(self) -> calibration.Calibration:
@@ -178,24 +213,26 @@ class FieldSurface(OneByOne):
         return self._calibration
 
     @torch.inference_mode()
-    def estimate(self, latent: Latent, queries: Queries) -> tuple[Floats, Floats, Floats]:
-        """The network's own estimate before calibration, and what calibration goes by, each ``(rows, cols)``.
+    def estimate(self, latent: Latent, where: Where) -> tuple[Floats, Floats, Floats]:
+        """The network's own estimate before calibration, and what calibration goes by, each at the positions.
 
         Expected error in metres, slope of the coarse heights in degrees, and 1 where the position lies in a void.
         """
+        inside = _inside(where, latent.margin_px)
+        spread = self._series(self._network.spread, latent.codes, self._sizes(where))
+        smooth = [latent.inner(values) for values in (latent.scale_m, latent.slope_deg)]
         order = self._network.settings.spread_order
-        inside = _inside(queries, latent.margin_px)
-        spread = self._series(self._network.spread, latent.codes, self._sizes(queries))
+        if isinstance(inside, Points):
+            waves = series_at(spread.numpy(), order, inside.rows, inside.cols, 0)[0] * rendering.SERIES_STEP
+            scale_m, slope_deg = (bspline_at(values.numpy(), inside.rows, inside.cols) for values in smooth)
+            return np.exp(waves) * scale_m, slope_deg, _in_voids(latent, where)
         expected = rendering.lattice(rendering.of_series(spread, *lattice_taps(inside, order, True))).exp_()
-        smooth = point_taps(inside.rows, "bspline"), point_taps(inside.cols, "bspline")
-        scale_m, slope_deg = (
-            rendering.lattice(rendering.of_heights(latent.inner(values), *smooth))
-            for values in (latent.scale_m, latent.slope_deg)
-        )
-        return expected.mul_(scale_m).numpy(), slope_deg.numpy(), _in_voids(latent, queries)
+        taps = point_taps(inside.rows, "bspline"), point_taps(inside.cols, "bspline")
+        scale, slope = (rendering.lattice(rendering.of_heights(values, *taps)) for values in smooth)
+        return expected.mul_(scale).numpy(), slope.numpy(), _in_voids(latent, where)
 
-    def _sizes(self, queries: Queries) -> torch.Tensor:
-        return torch.tensor([[queries.row_size, queries.col_size]], device=self.compute.device)
+    def _sizes(self, where: Where) -> torch.Tensor:
+        return torch.tensor([[where.row_size, where.col_size]], device=self.compute.device)
 
     @staticmethod
     def _series(
@@ -212,8 +249,8 @@ class FieldSurface(OneByOne):
             rendering.fill_series(values[top * order : stop * order], coefficients, scale[top:stop])
         return values
 
-    def _expansion(self, latent: Latent, queries: Queries) -> Expansion:
-        series = self._series(self._network.height, latent.codes, self._sizes(queries), latent.inner(latent.scale_m))
+    def _expansion(self, latent: Latent, where: Where) -> Expansion:
+        series = self._series(self._network.height, latent.codes, self._sizes(where), latent.inner(latent.scale_m))
         prepared = latent.inner(latent.prepared)
         return Expansion(prepared + self._correction(latent, series) if latent.honour else prepared, series)
 
@@ -229,24 +266,21 @@ class FieldSurface(OneByOne):
         return correction(latent.inner(latent.rest_m), found, latent.inner(latent.placed), latent.point_sampled)
 
 
-def _point_axis(positions: Floats, order: int) -> AxisTaps:
-    return point_taps(positions), lapped_taps(positions, 0.0, order)
+def _axis(positions: Floats, order: int, degree: int) -> AxisTaps:
+    """Taps of the surface at points, or of a derivative."""
+    return derivative_taps(positions, degree), lapped_derivative_taps(positions, order, degree)
 
 
-def _slope_axis(positions: Floats, order: int) -> AxisTaps:
-    return slope_taps(positions), lapped_slope_taps(positions, order)
-
-
-def _in_voids(latent: Latent, queries: Queries) -> Floats:
+def _in_voids(latent: Latent, where: Where) -> Floats:
     """1 where the position lies in a cell that is not known, else 0."""
-    rows, cols = (np.floor(positions).astype(np.int64) for positions in (queries.rows, queries.cols))
-    filled: Floats = (~latent.valid.numpy())[np.ix_(rows, cols)].astype(np.float64)
-    return filled
+    rows, cols = (np.floor(positions).astype(np.int64) for positions in (where.rows, where.cols))
+    unknown = ~latent.valid.numpy()
+    return (unknown[rows, cols] if isinstance(where, Points) else unknown[np.ix_(rows, cols)]).astype(np.float64)
 
 
-def _inside(queries: Queries, margin_px: int) -> Queries:
+def _inside(where: W, margin_px: int) -> W:
     """Positions counted from the first cell that has coefficients."""
-    return Queries(queries.rows - margin_px, queries.cols - margin_px, queries.row_size, queries.col_size)
+    return replace(where, rows=where.rows - margin_px, cols=where.cols - margin_px)
 
 
 def slope_deg(heights: torch.Tensor, width_m: torch.Tensor, height_m: torch.Tensor) -> torch.Tensor:

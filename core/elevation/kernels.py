@@ -110,12 +110,32 @@ def cubic_slope(t: Floats) -> Floats:
     return sign * np.where(t < 1, near, np.where(t < 2, far, 0.0))
 
 
+def cubic_bend(t: Floats) -> Floats:
+    """Second derivative of :func:`cubic` by ``t``, per cell squared; even.
+
+    It has steps at the distances 1 and 2; there it is the mean of both sides, lest a plane bend at centres of cells.
+    """
+    t = np.abs(t)
+    near = 6 * (CUBIC_A + 2) * t - 2 * (CUBIC_A + 3)
+    far = 6 * CUBIC_A * t - 10 * CUBIC_A
+    parts = [t < 1, t == 1, t < 2, t == 2]
+    return np.select(parts, [near, (near + far) / 2, far, far / 2], 0.0)
+
+
 def bspline(t: Floats) -> Floats:
     """Cubic B-spline at distance ``t`` in cells: positive, twice differentiable, support ``|t| < 2``."""
     t = np.abs(t)
     near = 2 / 3 - t * t + t**3 / 2
     far = (2 - np.minimum(t, 2.0)) ** 3 / 6
     return np.where(t < 1, near, far)
+
+
+def bspline_integral(t: Floats) -> Floats:
+    """Integral of :func:`bspline` from 0 to ``t``; odd in ``t`` and 1/2 beyond the support."""
+    sign, t = np.sign(t), np.minimum(np.abs(t), 2.0)
+    near = ((t / 8 - 1 / 3) * t * t + 2 / 3) * t
+    far = 1 / 2 - (2 - t) ** 4 / 24
+    return sign * np.where(t < 1, near, far)
 
 
 def point_taps(positions: Floats, kernel: str = "cubic") -> Taps:
@@ -126,20 +146,24 @@ def point_taps(positions: Floats, kernel: str = "cubic") -> Taps:
     return Taps(index, (cubic if kernel == "cubic" else bspline)(distance))
 
 
-def slope_taps(positions: Floats) -> Taps:
-    """Four taps that evaluate the derivative of the cubic interpolant by the position, per coarse cell."""
-    first = np.floor(positions - 0.5).astype(np.int64) - 1
-    index = first[:, None] + np.arange(4)
-    return Taps(index, cubic_slope(positions[:, None] - (index + 0.5)))
+def derivative_taps(positions: Floats, degree: int) -> Taps:
+    """Five taps that evaluate the cubic interpolant (0), its first (1) or second (2) derivative, per coarse cell.
+
+    The first tap only counts for second derivatives at the centres of cells.
+    """
+    first = np.floor(positions - 0.5).astype(np.int64) - 2
+    index = first[:, None] + np.arange(5)
+    return Taps(index, (cubic, cubic_slope, cubic_bend)[degree](positions[:, None] - (index + 0.5)))
 
 
-def cell_taps(positions: Floats, width: float) -> Taps:
-    """Five taps that average the cubic interpolant over fine cells of ``width`` (at most 1) around ``positions``."""
+def cell_taps(positions: Floats, width: float, kernel: str = "cubic") -> Taps:
+    """Five taps that average the interpolant of ``kernel`` over fine cells of ``width`` (at most 1) there."""
+    integral = cubic_integral if kernel == "cubic" else bspline_integral
     cell = np.floor(positions)
     first = (cell + np.floor((positions - cell) - width / 2 - 0.5)).astype(np.int64) - 1
     index = first[:, None] + np.arange(5)
     distance = positions[:, None] - (index + 0.5)
-    weight = (cubic_integral(distance + width / 2) - cubic_integral(distance - width / 2)) / width
+    weight = (integral(distance + width / 2) - integral(distance - width / 2)) / width
     return Taps(index, weight)
 
 
@@ -191,15 +215,17 @@ def lapped_taps(positions: Floats, width: float, order: int) -> LappedTaps:
     return LappedTaps(cell.astype(np.int64) - 1, weight[which])
 
 
-def lapped_slope_taps(positions: Floats, order: int) -> LappedTaps:
-    """Taps of the derivative of a lapped cosine series by the position, per coarse cell."""
+def lapped_derivative_taps(positions: Floats, order: int, degree: int) -> LappedTaps:
+    """Taps of a lapped cosine series (0), its first (1) or second (2) derivative by the position, per coarse cell."""
     first = np.floor(positions).astype(np.int64) - 1
     u = (positions[:, None] - (first[:, None] + np.arange(3)) + 0.5) / 2
     inside = (u > 0) & (u < 1)
-    total = sum(
-        (share * -np.sin(np.pi * n * u[..., None]) * np.pi * n for share, n in _lapped_parts(order)), np.zeros(order)
-    )
-    return LappedTaps(first, np.where(inside[..., None], total, 0.0) / 2)
+    total = np.zeros((*u.shape, order))
+    for share, n in _lapped_parts(order):
+        half_waves = np.pi * n
+        angles = half_waves * u[..., None]
+        total += share * (half_waves / 2) ** degree * np.cos(angles + degree * np.pi / 2)
+    return LappedTaps(first, np.where(inside[..., None], total, 0.0))
 
 
 def _lapped(u: Floats, order: int) -> Floats:

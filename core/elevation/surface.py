@@ -19,6 +19,7 @@ from .card import Card
 from .compute import Compute, plain_float32
 from .kernels import Floats, Queries
 from .lanes import release
+from .relief import Points, Relief, Where
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class CoarseHeights:
     filled
         Boolean, same shape: cells that are not valid, but whose heights are a guess good enough to build upon; None
         where there are none. Each family knows whether its network takes them for known.
+    fitted
+        Of a fitted surface (:mod:`.fitted_surface`), what its file holds beside the heights, ``(2, H, W)``; else None.
 
     """
 
@@ -50,6 +53,7 @@ class CoarseHeights:
     point_sampled: bool = False
     honour: bool = True
     filled: NDArray[np.bool_] | None = None
+    fitted: Floats | None = None
 
     @property
     def placed(self) -> NDArray[np.bool_]:
@@ -89,6 +93,8 @@ class Surface(Protocol):
         Whether :attr:`CoarseHeights.honour` is obeyed; a surface that does not keeps coarse cells only nearly.
     tells_error
         Whether :meth:`error90` may be asked.
+    by_differences
+        Whether derivatives are differences between heights, which want single precision.
 
     """
 
@@ -99,6 +105,7 @@ class Surface(Protocol):
     bytes_per_fine: float
     honours_input: bool
     tells_error: bool
+    by_differences: bool
 
     def encode(self, known: CoarseHeights) -> Any:
         """Prepare coarse heights for :meth:`decode`; the result belongs to the caller."""
@@ -108,7 +115,18 @@ class Surface(Protocol):
         """Heights in metres, float64 of shape ``(rows, cols)``, at a lattice of positions in encoded cells."""
         ...
 
-    def error90(self, latent: Any, queries: Queries) -> Floats:
+    def averages(self, latent: Any, at: Points) -> Floats:
+        """What :meth:`decode` gives, for fine cells whose centres lie anywhere, ``(N,)``."""
+        ...
+
+    def relief(self, latent: Any, where: Where, degree: int) -> Relief:
+        """The surface itself at points, not averages over cells, with its first (1) and second (2) derivatives.
+
+        Point samples are kept by it where the family honours its input; of averages it is the surface that has them.
+        """
+        ...
+
+    def error90(self, latent: Any, where: Where) -> Floats:
         """Half width in metres of the band that holds the true height nine times in ten; same shape as the heights."""
         ...
 
@@ -123,6 +141,8 @@ class Surface(Protocol):
 
 class OneByOne:
     """For families that compute one tile after the other."""
+
+    by_differences = False
 
     def answer(self: Surface, asked: Sequence[Asked], error90: bool, progress: Progress) -> list[Answer]:
         """Encode and decode each tile."""
@@ -144,7 +164,7 @@ class NoError(OneByOne):
 
     tells_error = False
 
-    def error90(self, latent: Any, queries: Queries) -> Floats:
+    def error90(self, latent: Any, where: Where) -> Floats:
         """Refuse."""
         raise TerrainError(f"The model {type(self).__name__} does not estimate its error; choose a model that does.")
 
@@ -155,9 +175,10 @@ def load(card: Card, compute: Compute) -> Surface:
         plain_float32()
     from .baseline_surface import BaselineSurface
     from .ebcf_surface import EbcfSurface
+    from .fitted_surface import FittedSurface
 
     families: dict[str, Callable[[Card, Compute], Surface]] = {
-        "baseline": BaselineSurface, "ebcf": EbcfSurface, "field": _field,
+        "baseline": BaselineSurface, "ebcf": EbcfSurface, "field": _field, "fitted": FittedSurface,
     }  # fmt: skip
     if card.family not in families:
         raise TerrainError(

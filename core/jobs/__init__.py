@@ -7,6 +7,7 @@ heavy is imported inside ``run``.
 
 from __future__ import annotations
 
-NAMES = ("superresolve", "comparedem", "traindem", "terrainmesh", "terrainsolid", "meshtoraster", "meshreport",
+NAMES = ("superresolve", "comparedem", "traindem", "derive", "resampledem", "fitsurface", "queryelevation",
+         "elevationprofile", "continuouscontours", "terrainmesh", "terrainsolid", "meshtoraster", "meshreport",
          "enginereport")  # fmt: skip
 """Modules of this package that can be asked for by name."""

@@ -6,13 +6,20 @@ from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
-from .settings import require_band, require_choice, require_intervals, require_outputs, require_scheduler, require_text
+from .settings import (
+    RASTERS,
+    require_band,
+    require_choice,
+    require_intervals,
+    require_outputs,
+    require_scheduler,
+    require_text,
+)
 from .superresolve import Z_UNITS
 
 Intervals = tuple
 
 REPORTS = (".html", ".htm")
-RASTERS = (".tif", ".tiff")
 TABLES = (".json", ".csv")
 
 

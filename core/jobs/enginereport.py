@@ -15,7 +15,7 @@ from ..progress import Progress
 
 PACKAGES = (
     "torch", "numpy", "rasterio", "dask", "distributed", "xarray", "shapely", "pyproj", "safetensors", "numba", "scipy",
-    "pyogrio", "trimesh", "manifold3d", "lxml",
+    "pyogrio", "trimesh", "manifold3d", "lxml", "laspy", "lazrs",
 )  # fmt: skip
 
 

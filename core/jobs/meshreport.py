@@ -6,12 +6,19 @@ from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
-from .settings import require_band, require_choice, require_intervals, require_number, require_outputs, require_text
+from .settings import (
+    RASTERS,
+    require_band,
+    require_choice,
+    require_intervals,
+    require_number,
+    require_outputs,
+    require_text,
+)
 from .superresolve import Z_UNITS
 
 REPORTS = (".html", ".htm")
 TABLES = (".json", ".csv")
-RASTERS = (".tif", ".tiff")
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
-from .settings import require_choice, require_number, require_text, same_file
+from .settings import RASTERS, require_choice, require_number, require_text, same_file
 from .superresolve import COMPRESSIONS, LARGEST_FLOAT32, Z_UNITS
-
-RASTERS = (".tif", ".tiff")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Imports the standard library only; runs on Python 3.9 inside QGIS.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import os
 import re
@@ -15,6 +16,9 @@ from typing import Any, TypeVar
 from ..errors import TerrainError
 
 S = TypeVar("S")
+
+RASTERS = (".tif", ".tiff")
+"""How names of rasters to write may end."""
 
 
 def to_json(settings: Any) -> dict:
@@ -69,14 +73,17 @@ def require_band(label: str, value: Any) -> None:
 
 def require_outputs(outputs: Mapping[str, str], endings: Mapping[str, Sequence[str]], inputs: Sequence[str]) -> None:
     """Refuse files to write, by the name of the setting, that end otherwise, or that are named twice or read."""
-    seen = [path for path in inputs if path]
+    labels = {name: name.replace("_", " ") for name in outputs}
     for name, path in outputs.items():
-        label = name.replace("_", " ")
+        label = labels[name]
         if os.path.splitext(path)[1].lower() not in endings[name]:
             raise TerrainError(f"The {label} {path} must end in {' or '.join(endings[name])}; rename it.")
-        if any(same_file(path, other) for other in seen):
-            raise TerrainError(f"The file {path} is named twice; choose another name for the {label}.")
-        seen.append(path)
+        if any(same_file(path, given) for given in inputs if given):
+            raise TerrainError(f"The {label} {path} is also an input; choose another name for the {label}.")
+    for one, other in itertools.combinations(outputs, 2):
+        if same_file(outputs[one], outputs[other]):
+            raise TerrainError(f"The {labels[one]} and the {labels[other]} are the same file {outputs[other]}; "
+                               "choose two names.")  # fmt: skip
 
 
 def same_file(first: str, second: str) -> bool:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 import re
 from dataclasses import dataclass
+from typing import Protocol
 
 from ..errors import TerrainError
 from ..progress import Progress
 from .settings import (
+    RASTERS,
     require_band,
     require_choice,
     require_device,
     require_intervals,
     require_number,
     require_numbers,
+    require_outputs,
     require_scheduler,
     require_switch,
     require_text,
-    same_file,
 )
 
 MAX_SCALE = 16.0
@@ -128,8 +128,6 @@ class Settings:
     def _check_kinds(self) -> None:
         for name in ("input", "crs", "grid", "extent_crs", "model", "device", "options", "scheduler", *OUTPUTS):
             require_text(name.replace("_", " ").capitalize(), getattr(self, name))
-        if self.extent is not None:
-            require_numbers("Extent", self.extent, 4)
         require_intervals(self.no_data)
         if self.nodata is not None and not isinstance(self.nodata, (int, float)):
             raise TerrainError(f"The no-data value is {self.nodata!r}; it must be a number.")
@@ -140,23 +138,7 @@ class Settings:
         if not self.input:
             raise TerrainError("No input DEM was given; choose a raster layer or file.")
         require_band("Band", self.band)
-        if self.grid and self.cell_size is not None:
-            raise TerrainError("Both a target grid and a cell size were given; give only one of them.")
-        if self.scale is not None:
-            self._check_scale(self.scale)
-        if self.cell_size is not None:
-            require_number("Cell size", self.cell_size, 1e-12, 1e9)
-        if self.extent is not None and not (self.extent[0] < self.extent[2] and self.extent[1] < self.extent[3]):
-            raise TerrainError(f"The extent {self.extent} is empty; west must be below east and south below north.")
-
-    @staticmethod
-    def _check_scale(scale: float) -> None:
-        if isinstance(scale, (int, float)) and 0 < scale < 1:
-            raise TerrainError(
-                f"Scale is {scale:g}, which makes the DEM coarser; it must be from 1 to {MAX_SCALE:g}. "
-                "Use 'Warp (reproject)' with average resampling to make a DEM coarser."
-            )
-        require_number("Scale", scale, 1, MAX_SCALE)
+        check_target(self)
 
     def _check_choices(self) -> None:
         require_choice("Voids", self.voids, VOIDS)
@@ -185,16 +167,56 @@ class Settings:
                 )
 
     def _check_outputs(self) -> None:
-        for path in self.outputs.values():
-            if os.path.splitext(path)[1].lower() not in (".tif", ".tiff"):
-                raise TerrainError(f"The output {path} is not a GeoTIFF; let its name end in .tif.")
-            if same_file(path, self.input) or (self.grid and same_file(path, self.grid)):
-                raise TerrainError(f"The output {path} is also an input; choose another name for the output.")
         if not self.output:
             raise TerrainError("No output was given; name a .tif file for the finer DEM.")
-        for (one, path), (other, other_path) in itertools.combinations(self.outputs.items(), 2):
-            if same_file(path, other_path):
-                raise TerrainError(f"The {one} and the {other} are the same file {path}; choose two names.")
+        require_outputs(self.outputs, dict.fromkeys(OUTPUTS, RASTERS), (self.input, self.grid))
+
+
+class AsksForGrid(Protocol):
+    """Settings that say on which cells a result lies: GRID before CELL_SIZE before SCALE, cut to EXTENT."""
+
+    @property
+    def scale(self) -> float | None:
+        """How many times finer than the DEM."""
+
+    @property
+    def cell_size(self) -> float | None:
+        """Side of the cells in CRS units."""
+
+    @property
+    def grid(self) -> str:
+        """Raster whose cells the result takes; may be empty."""
+
+    @property
+    def extent(self) -> tuple[float, float, float, float] | None:
+        """West, south, east, north."""
+
+    @property
+    def extent_crs(self) -> str:
+        """CRS of the extent; empty for that of the DEM."""
+
+
+def check_target(asked: AsksForGrid) -> None:
+    """Refuse a target grid that cannot be, before any file is opened."""
+    if asked.grid and asked.cell_size is not None:
+        raise TerrainError("Both a target grid and a cell size were given; give only one of them.")
+    if asked.scale is not None:
+        _check_scale(asked.scale)
+    if asked.cell_size is not None:
+        require_number("Cell size", asked.cell_size, 1e-12, 1e9)
+    if asked.extent is not None:
+        require_numbers("Extent", asked.extent, 4)
+        if not (asked.extent[0] < asked.extent[2] and asked.extent[1] < asked.extent[3]):
+            raise TerrainError(f"The extent {asked.extent} is empty; west must be below east and south below north.")
+
+
+def _check_scale(scale: float) -> None:
+    if isinstance(scale, (int, float)) and 0 < scale < 1:
+        raise TerrainError(
+            f"Scale is {scale:g}, which makes the DEM coarser; it must be from 1 to {MAX_SCALE:g}. "
+            "Use 'Warp (reproject)' with average resampling to make a DEM coarser."
+        )
+    require_number("Scale", scale, 1, MAX_SCALE)
 
 
 def run(settings: Settings, progress: Progress) -> dict:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..errors import TerrainError
 from ..progress import Progress
 from .settings import (
+    RASTERS,
     require_band,
     require_choice,
     require_device,
@@ -22,7 +23,6 @@ from .superresolve import Z_UNITS
 BOUND_AT = ("CELLS", "BETWEEN")
 ENDINGS = {"UGRID": ".nc", "PLY": ".ply", "2DM": ".2dm"}
 """How names of the output end, by format."""
-RASTERS = (".tif", ".tiff")
 SMALLEST_ERROR = 1e-4
 LARGEST_ERROR = 1e6
 FEWEST_TRIANGLES, MOST_TRIANGLES = 2, 350_000_000

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .door import CACHE_MB, GDAL_ERRORS, environment
 from .encoding import Encoded, encode, encode_classes
+from .fitted import FittedFile, holds_fitted
 from .layout import second_pass_bytes
 from .sink import Sink, abandon_unfinished, check_folder
 from .source import Bools, Floats, Reading, Source, announce, mirror, read_all, read_grid
@@ -15,8 +16,8 @@ from .statistics import Statistics
 from .writing import DEFAULT_NODATA, ROUNDING, Writing, block_side, layout_options
 
 __all__ = [
-    "CACHE_MB", "DEFAULT_NODATA", "GDAL_ERRORS", "ROUNDING", "Bools", "Encoded", "Floats", "Reading", "Sink", "Source",
-    "Statistics", "Writing", "abandon_unfinished", "announce", "block_side", "check_folder", "encode", "encode_classes",
-    "environment", "layout_options", "mirror", "read_all", "read_grid",
+    "CACHE_MB", "DEFAULT_NODATA", "GDAL_ERRORS", "ROUNDING", "Bools", "Encoded", "FittedFile", "Floats", "Reading",
+    "Sink", "Source", "Statistics", "Writing", "abandon_unfinished", "announce", "block_side", "check_folder", "encode",
+    "encode_classes", "environment", "holds_fitted", "layout_options", "mirror", "read_all", "read_grid",
     "second_pass_bytes",
 ]  # fmt: skip

@@ -20,7 +20,7 @@ from .blocks import blocks_of
 from .door import GDAL_ERRORS, reason
 from .source import Bools, Floats
 from .statistics import Statistics
-from .writing import ROUNDING, Writing, block_profile
+from .writing import Writing, block_profile
 
 HALF_UP = 0.5 + 1e-6
 """Added before the fraction is cut. A lake whose level is half a step would else be rounded up here and down there."""
@@ -93,16 +93,16 @@ def _stored(writing: Writing, heights_m: Floats, valid: Bools) -> tuple[NDArray[
 
 def _round(writing: Writing, heights_m: Floats, values: NDArray[np.float32]) -> None:
     """Round heights to whole steps into ``values``, and move those that would be taken for no-data."""
-    parts = np.multiply(heights_m, ROUNDING / METRES[writing.unit], dtype=np.float64)
+    parts = np.multiply(heights_m, writing.rounding / METRES[writing.unit], dtype=np.float64)
     parts += HALF_UP
     np.floor(parts, out=parts)
-    parts *= 1 / ROUNDING
+    parts *= 1 / writing.rounding
     values[...] = parts
     nodata = np.float32(writing.nodata)
-    values[values == nodata] = _beside(nodata)
+    values[values == nodata] = _beside(nodata, writing.rounding)
 
 
-def _beside(nodata: np.float32) -> np.float32:
+def _beside(nodata: np.float32, rounding: float) -> np.float32:
     """Number for a height that happens to be the no-data number; toward zero, since that may be the largest float32."""
-    step = max(1 / ROUNDING, abs(float(nodata)) * 2**-20)
+    step = max(1 / rounding, abs(float(nodata)) * 2**-20)
     return np.float32(float(nodata) + (-step if nodata > 0 else step))

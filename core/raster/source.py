@@ -24,6 +24,7 @@ from ..grid import Grid
 from ..progress import Progress
 from ..tiling import Window
 from ..vertical import METRES, unit_of
+from . import fitted
 from .door import open_raster, reason
 
 Floats = NDArray[np.float64]
@@ -61,7 +62,10 @@ class Reading:
 
 
 class Source:
-    """One band of a raster as heights in metres. Open it in a ``with`` block; reading is safe from several threads."""
+    """One band of a raster as heights in metres. Open it in a ``with`` block; reading is safe from several threads.
+
+    ``is_fitted`` says whether the raster is a fitted surface (:mod:`.fitted`), whole and in its place.
+    """
 
     def __init__(self, path: str, reading: Reading | None = None) -> None:
         self.reading = reading or Reading()
@@ -77,6 +81,7 @@ class Source:
         self._check()
         self.grid = self._read_grid()
         self.unit = self._find_unit()
+        self.is_fitted = self.reading.band == 1 and fitted.is_whole(self._file)
         self._mask_needed = MaskFlags.all_valid not in self._file.mask_flag_enums[self.reading.band - 1]
 
     def __enter__(self) -> Source:
@@ -146,6 +151,20 @@ class Source:
         place = np.ix_(rows - inside[0][0], cols - inside[1][0])
         return heights[place], valid[place]
 
+    def read_fitted(self, window: Window) -> Floats | None:
+        """Of a fitted surface, its coefficients and half widths of the 90 % band in metres, ``(2, rows, cols)``.
+
+        NaN where there is none. None for all other rasters.
+        """
+        if not self.is_fitted:
+            return None
+        rows = mirror(window.row, window.row_stop, self.grid.rows)
+        cols = mirror(window.col, window.col_stop, self.grid.cols)
+        inside = _around(rows, 0, self.grid.rows), _around(cols, 0, self.grid.cols)
+        place = np.ix_(rows - inside[0][0], cols - inside[1][0])
+        bands = (self._read_inside(*inside, band) for band in (fitted.COEFFICIENTS, fitted.ERROR90))
+        return np.stack([np.where(known, values, np.nan)[place] for values, known in bands])
+
     def read_filled(self, window: Window) -> tuple[Floats, Bools, Bools]:
         """Like :meth:`read`, with small voids filled (:mod:`.voids`): heights, validity, and where they were filled.
 
@@ -171,12 +190,15 @@ class Source:
         inside_cols = (cols >= 0) & (cols < self.grid.cols)
         return picked & inside_rows[:, None] & inside_cols[None, :]
 
-    def _read_inside(self, rows: tuple[int, int], cols: tuple[int, int]) -> tuple[Floats, Bools]:
+    def _read_inside(
+        self, rows: tuple[int, int], cols: tuple[int, int], band: int | None = None
+    ) -> tuple[Floats, Bools]:
         if self._south_up:
             stored = FileWindow(cols[0], self.grid.rows - rows[1], cols[1] - cols[0], rows[1] - rows[0])
         else:
             stored = FileWindow(cols[0], rows[0], cols[1] - cols[0], rows[1] - rows[0])
-        band, index = self.reading.band, self.reading.band - 1
+        band = band or self.reading.band
+        index = band - 1
         with self._lock:
             try:
                 raw = self._file.read(band, window=stored)
@@ -190,7 +212,7 @@ class Source:
         valid = np.isfinite(heights)
         if mask is not None:
             valid &= mask > 0
-        for low, high in self.reading.no_data:
+        for low, high in self.reading.no_data if band == self.reading.band else ():
             valid &= ~((heights >= low) & (heights <= high))
         heights = np.where(valid, heights * METRES[self.unit], 0.0)
         return (heights[::-1], valid[::-1]) if self._south_up else (heights, valid)

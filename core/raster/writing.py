@@ -41,7 +41,8 @@ class Writing:
 
     ``label`` is the unit that the band names where its numbers are no heights: degrees, say. Where ``classes`` are
     given, names with colours as red, green and blue, cells are bytes that number them from 0, and none is no-data.
-    Cells are stored in square blocks of ``block_px``, a multiple of 16; ``layout`` is ``geotiff`` or ``cog``.
+    Cells are stored in square blocks of ``block_px``, a multiple of 16; ``layout`` is ``geotiff`` or ``cog``. Numbers
+    are whole multiples of ``1 / rounding``, a power of two.
     """
 
     unit: str = "metre"
@@ -55,6 +56,7 @@ class Writing:
     tags: dict[str, str] = field(default_factory=dict)
     block_px: int = BLOCK_PX
     layout: str = "geotiff"
+    rounding: float = ROUNDING
 
 
 def options_of(writing: Writing) -> dict[str, str]:
@@ -121,7 +123,7 @@ def _compressed(writing: Writing) -> dict[str, Any]:
     choices: dict[str, dict[str, Any]] = {
         "ZSTD": {"compress": "ZSTD", "zstd_level": 1, "predictor": 3},
         "DEFLATE": {"compress": "DEFLATE", "zlevel": 6, "predictor": 3},
-        "LERC": {"compress": "LERC", "max_z_error": 1 / ROUNDING},
+        "LERC": {"compress": "LERC", "max_z_error": 1 / writing.rounding},
         "NONE": {},
     }
     chosen = choices[writing.compression]

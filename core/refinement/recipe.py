@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from .. import provenance
+from .. import provenance, raster
 from ..elevation import card, compute, surface
 from ..elevation.compute import Compute
 from ..errors import TerrainError
@@ -75,7 +75,8 @@ class Recipe:
     def open(self) -> Work:
         """Open the source and load the model here."""
         source = Source(self.settings.input, reading_of(self.settings))
-        model = surface.load(card.find(self.settings.model), compute.choose(self.compute.device, self.compute.dtype))
+        found = card.for_input(self.settings.model, source.is_fitted)
+        model = surface.load(found, compute.choose(self.compute.device, self.compute.dtype))
         return Work(source, model, self.plan, self.wanted, self.writings)
 
     def unfit(self, facts: Facts) -> str:
@@ -104,10 +105,10 @@ class Recipe:
         return ""
 
 
-def facts_here(model: str, source: str) -> dict[str, Any]:
+def facts_here(model: str, source: str, band: int) -> dict[str, Any]:
     """What this machine has for a job, as plain values; asked of every worker."""
     try:
-        found = card.find(model).fingerprint
+        found = card.for_input(model, raster.holds_fitted(source, band)).fingerprint
     except TerrainError:
         found = "none"
     return {"version": provenance.version(), "model": found, "sizes": sizes_of(source), **compute.facts()}

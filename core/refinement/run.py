@@ -16,7 +16,7 @@ from ..elevation.compute import Compute
 from ..errors import TerrainError
 from ..grid import Grid, Target
 from ..jobs.settings import same_file
-from ..jobs.superresolve import DEFAULT_SCALE, OUTPUTS, Settings
+from ..jobs.superresolve import DEFAULT_SCALE, OUTPUTS, AsksForGrid, Settings
 from ..progress import Progress
 from ..raster import Source, Writing
 from ..tiling import Crew, Plan
@@ -108,7 +108,7 @@ def refine(settings: Settings, progress: Progress) -> dict:
     }
 
 
-def target_of(settings: Settings, source: Grid) -> Target:
+def target_of(settings: AsksForGrid, source: Grid) -> Target:
     """The target grid: GRID before CELL_SIZE before SCALE, then cut to EXTENT."""
     if settings.grid:
         target = grids.like(source, raster.read_grid(settings.grid))
@@ -148,7 +148,7 @@ def _workers(settings: Settings, progress: Progress) -> Iterator[Cluster | None]
         return
     from ..pipeline import cluster
 
-    ask = functools.partial(recipe.facts_here, settings.model, settings.input)
+    ask = functools.partial(recipe.facts_here, settings.model, settings.input, settings.band)
     with cluster.connect(settings.scheduler, ask, progress) as workers:
         yield workers
 
@@ -156,7 +156,7 @@ def _workers(settings: Settings, progress: Progress) -> Iterator[Cluster | None]
 def _prepared(settings: Settings, source: Source, workers: Cluster | None, progress: Progress) -> Job:
     target = target_of(settings, source.grid)
     progress.report(0, "Loading the model")
-    found = card.find(settings.model)
+    found = card.for_input(settings.model, source.is_fitted)
     if workers is None:
         where = compute.choose(settings.device, settings.precision)
         model = surface.load(found, where)

@@ -25,11 +25,15 @@ from ..tiling import Plan, Tile
 
 @dataclass(frozen=True)
 class Coarse:
-    """One read window; ``filled`` says which cells are not valid but hold heights that were laid over a void."""
+    """One read window; ``filled`` says which cells are not valid but hold heights that were laid over a void.
+
+    ``fitted`` is as of :class:`.surface.CoarseHeights`.
+    """
 
     heights: Floats
     valid: Bools
     filled: Bools
+    fitted: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -128,10 +132,11 @@ class Work:
 
     def read(self, tile: Tile) -> Coarse:
         """Read the tile's window of the source."""
+        fitted = self.source.read_fitted(tile.read)
         if self.wanted.fill:
-            return Coarse(*self.source.read_filled(tile.read))
+            return Coarse(*self.source.read_filled(tile.read), fitted)
         heights, valid = self.source.read(tile.read)
-        return Coarse(heights, valid, np.zeros_like(valid))
+        return Coarse(heights, valid, np.zeros_like(valid), fitted)
 
     def compute(self, tiles: Sequence[Tile], coarse: Sequence[Coarse]) -> list[Fine]:
         """Fine heights of a batch of tiles and what is wanted beside them; one without a valid cell is not computed."""
@@ -180,8 +185,9 @@ class Work:
         width_m, height_m = self.cell_m
         wanted, filled = self.wanted, coarse.filled if coarse.filled.any() else None
         return surface.CoarseHeights(
-            coarse.heights, coarse.valid, width_m[rows], height_m[rows], wanted.point_sampled, wanted.honour, filled
-        )
+            coarse.heights, coarse.valid, width_m[rows], height_m[rows], wanted.point_sampled, wanted.honour, filled,
+            coarse.fitted,
+        )  # fmt: skip
 
     def _queries(self, tile: Tile) -> Queries:
         rows, cols, write = self.plan.target.rows, self.plan.target.cols, tile.write

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def _read(path: str, layer: str, target_crs: str, bounds: Bounds | None) -> tupl
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # GDAL's remarks on files that it reads nevertheless
-            crs = str(pyogrio.read_info(path, layer=layer)["crs"] or "")
+            crs = known_crs(pyogrio.read_info(path, layer=layer)["crs"])
             box = surroundings(bounds, crs, target_crs) if crs or not target_crs else None
             known = _geometries(path, layer, bbox=box)
             if box is not None and not len(known):
@@ -109,6 +110,11 @@ def chosen(path: str, layer: str) -> str:
     if layer and layer not in names:
         raise TerrainError(f"The file {path} has no layer {layer}; it has {', '.join(names)}.")
     return layer or names[0]
+
+
+def known_crs(text: str | None) -> str:
+    """The CRS of a layer; empty where the file has none or, as GeoPackages do, one that says that it is undefined."""
+    return "" if not text or re.match(r'\w+\["Undefined ', text) else text
 
 
 def _areas(geometries: Geometries) -> Geometries:

@@ -89,7 +89,7 @@ def write_layers(path: str, layers: Sequence[Layer]) -> None:
         part = stack.enter_context(aside.written(target))
         for number, layer in enumerate(layers):
             _add(part, layer, DRIVERS[ending], append=number > 0)
-        _forget_journal(target)
+        forget_journal(target)
 
 
 def require_place(path: str) -> None:
@@ -157,7 +157,7 @@ def _column(values: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
     return column.astype(object) if column.dtype.kind in "US" else column
 
 
-def _forget_journal(target: Path) -> None:
+def forget_journal(target: Path) -> None:
     """Remove what a reader has left beside an older GeoPackage; it would be taken for a part of the new one."""
     for ending in ("-wal", "-shm", "-journal"):
         with contextlib.suppress(OSError):

@@ -13,7 +13,8 @@ from .meshes import is_temporary, mesh_crs, mesh_format, mesh_output, mesh_sourc
 from .numbers import cell_size, given_number, given_whole, memory, minutes, nodata, number, scale, seed, whole
 from .outputs import folder_output, html_output, raster_output, table_output, vector_output
 from .parameter import Call, Definition, Output, Parameter, helped
-from .rasters import band, dem_folder, dems, extent, grid, measured_dem, raster, reference, source
+from .points import classes, height_field, point_cloud
+from .rasters import band, dem_folder, dems, extent, grid, measured_dem, raster, reference, source, target_crs
 from .texts import device, given_text, model, options, recipe, scheduler, text, trained_model
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "band",
     "cell_size",
     "choice",
+    "classes",
     "compression",
     "dem_folder",
     "dems",
@@ -35,6 +37,7 @@ __all__ = [
     "given_text",
     "given_whole",
     "grid",
+    "height_field",
     "helped",
     "honour_input",
     "html_output",
@@ -53,6 +56,7 @@ __all__ = [
     "nodata",
     "number",
     "options",
+    "point_cloud",
     "precision",
     "raster",
     "raster_output",
@@ -66,6 +70,7 @@ __all__ = [
     "source",
     "switch",
     "table_output",
+    "target_crs",
     "text",
     "trained_model",
     "vector_output",

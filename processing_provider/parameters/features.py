@@ -1,7 +1,8 @@
 """Parameters that name vector layers to read; the engine gets them as a file and the name of a layer in it.
 
 A layer without a plain file, or with a filter, a selection, unsaved edits or a CRS of its own, is written to a
-temporary GeoPackage first, without attributes. Imports the standard library, qgis and the errors.
+temporary GeoPackage first, with its attributes only where a tool hands them on. Imports the standard library, qgis
+and the errors.
 """
 
 from __future__ import annotations
@@ -41,20 +42,19 @@ UNWRITTEN = "features of the layer"
 """Stands for the file of a layer that a check does not write."""
 
 
-def features(name: str, label: str, text: str, kind: str, optional: bool = True, advanced: bool = False) -> Parameter:
-    """A vector layer of one ``kind``: ``point``, ``line`` or ``polygon``; gives ``name`` and ``name_layer``."""
+def features(name: str, label: str, text: str, kind: str, optional: bool = True, attributes: bool = False) -> Parameter:
+    """A vector layer of one ``kind``: ``point``, ``line`` or ``polygon``; gives ``name`` and ``name_layer``.
+
+    With ``attributes`` the engine gets the features as they are, and not only their places.
+    """
     return Parameter(
         name,
-        lambda: helped(
-            QgsProcessingParameterFeatureSource(name, label, [SOURCE_TYPES[kind]], None, optional),
-            text,
-            advanced=advanced,
-        ),
-        lambda call: _read(call, name, label, kind),
+        lambda: helped(QgsProcessingParameterFeatureSource(name, label, [SOURCE_TYPES[kind]], None, optional), text),
+        lambda call: _read(call, name, label, kind, attributes),
     )
 
 
-def _read(call: Call, name: str, label: str, kind: str) -> dict:
+def _read(call: Call, name: str, label: str, kind: str, attributes: bool) -> dict:
     key, given = name.lower(), call.raw(name)
     if given is None:
         return {key: "", f"{key}_layer": ""}
@@ -65,7 +65,8 @@ def _read(call: Call, name: str, label: str, kind: str) -> dict:
             "file of them."
         )
     _require_kind(source, label, kind)
-    path, layer = _file_of(call, name, given) or _written(call, key, source)
+    kept = _kept_fields(call, given, source) if attributes else None
+    path, layer = _file_of(call, name, given) or _written(call, key, source, kept)
     return {key: path, f"{key}_layer": layer}
 
 
@@ -101,26 +102,25 @@ def _picks(definition: QgsProcessingFeatureSourceDefinition) -> bool:
     return bool(definition.selectedFeaturesOnly or limited or getattr(definition, "filterExpression", ""))
 
 
-def _written(call: Call, key: str, source: QgsProcessingFeatureSource) -> tuple[str, str]:
-    """Write features, as they are now and without attributes, to a temporary GeoPackage."""
+def _written(call: Call, key: str, source: QgsProcessingFeatureSource, kept: list[int] | None) -> tuple[str, str]:
+    """Write features as they are now to a temporary GeoPackage; ``kept`` are the attributes, None: places only."""
     layer = source.sourceName() or key
     if call.trial:
         return UNWRITTEN, layer
     path = QgsProcessingUtils.generateTempFilename(f"{key}.gpkg")
     call.scratch.append(path)
-    options = QgsVectorFileWriter.SaveVectorOptions()
-    options.driverName, options.layerName = "GPKG", layer
-    kind = QgsWkbTypes.multiType(source.wkbType())
-    writer = QgsVectorFileWriter.create(
-        path, QgsFields(), kind, source.sourceCrs(), call.context.transformContext(), options
-    )
-    request = QgsFeatureRequest().setNoAttributes()
+    writer = _writer(call, path, layer, source, kept)
+    request = QgsFeatureRequest().setSubsetOfAttributes(kept or [])
     unchecked = QgsProcessingFeatureSource.Flag.FlagSkipGeometryValidityChecks  # the engine repairs what is invalid
     taken = True
     for feature in source.getFeatures(request, unchecked):
-        geometry = feature.geometry()
-        geometry.convertToMultiType()
-        feature.setGeometry(geometry)
+        if kept is not None:
+            values = feature.attributes()
+            feature.setAttributes([values[index] for index in kept])
+        else:
+            geometry = feature.geometry()
+            geometry.convertToMultiType()
+            feature.setGeometry(geometry)
         taken = taken and writer.addFeature(feature, QgsFeatureSink.Flag.FastInsert)
     failed = not taken or writer.hasError() != QgsVectorFileWriter.WriterError.NoError
     trouble = (writer.errorMessage() or "a feature was refused") if failed else ""
@@ -128,6 +128,36 @@ def _written(call: Call, key: str, source: QgsProcessingFeatureSource) -> tuple[
     if trouble:
         raise TerrainError(f"The layer {layer} cannot be written to {path} ({trouble}); export it to a GeoPackage.")
     return path, layer
+
+
+def _writer(
+    call: Call, path: str, layer: str, source: QgsProcessingFeatureSource, kept: list[int] | None
+) -> QgsVectorFileWriter:
+    """A GeoPackage whose own columns have names that no attribute has."""
+    fields, taken = QgsFields(), set()
+    for index in kept or ():
+        fields.append(source.fields().at(index))
+        taken.add(source.fields().at(index).name().lower())
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName, options.layerName = "GPKG", layer
+    own = {"FID": "fid", "GEOMETRY_NAME": "geom"}
+    options.layerOptions = [f"{option}={_free(name, taken)}" for option, name in own.items()]
+    kind = source.wkbType() if kept is not None else QgsWkbTypes.multiType(source.wkbType())
+    context = call.context.transformContext()
+    return QgsVectorFileWriter.create(path, fields, kind, source.sourceCrs(), context, options)
+
+
+def _kept_fields(call: Call, given: Any, source: QgsProcessingFeatureSource) -> list[int]:
+    """Attributes of features; not the number ``fid`` that files keep beside the attributes."""
+    named = given.source.staticValue() if isinstance(given, QgsProcessingFeatureSourceDefinition) else given
+    layer = QgsProcessingUtils.mapLayerFromString(named, call.context) if isinstance(named, str) else named
+    in_file = isinstance(layer, QgsVectorLayer) and layer.dataProvider().name() == "ogr"
+    numbered = layer.dataProvider().pkAttributeIndexes() if in_file else []
+    return [index for index in range(source.fields().count()) if index not in numbered]
+
+
+def _free(name: str, taken: set[str]) -> str:
+    return name if name not in taken else _free(f"{name}_", taken)
 
 
 def _shown(given: Any) -> str:

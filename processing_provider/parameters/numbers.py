@@ -15,7 +15,7 @@ from .parameter import Call, Parameter, helped
 Number = QgsProcessingParameterNumber
 
 
-def scale() -> Parameter:
+def scale(default: float = superresolve_job.DEFAULT_SCALE) -> Parameter:
     """How many times finer."""
     return Parameter(
         "SCALE",
@@ -24,7 +24,7 @@ def scale() -> Parameter:
                 "SCALE",
                 "Scale",
                 Number.Type.Double,
-                superresolve_job.DEFAULT_SCALE,
+                default,
                 True,
                 1.0,
                 superresolve_job.MAX_SCALE,
@@ -138,12 +138,14 @@ def number(
     )
 
 
-def whole(name: str, label: str, text: str, low: int | None = None, advanced: bool = False) -> Parameter:
-    """One whole number of a tool; None where it is empty."""
+def whole(
+    name: str, label: str, text: str, low: int | None = None, advanced: bool = False, default: int | None = None
+) -> Parameter:
+    """One whole number of a tool; empty stands for ``default``."""
     return Parameter(
         name,
         lambda: helped(
-            Number(name, label, Number.Type.Integer, None, True, *([] if low is None else [low])), text, advanced
+            Number(name, label, Number.Type.Integer, default, True, *([] if low is None else [low])), text, advanced
         ),
-        lambda call: {name.lower(): given_whole(call, name, label)},
+        lambda call: {name.lower(): default if call.raw(name) is None else given_whole(call, name, label)},
     )

@@ -10,6 +10,7 @@ from qgis.core import (
     QgsProcessingParameterVectorDestination,
 )
 
+from .features import SOURCE_TYPES
 from .parameter import Parameter, helped
 
 
@@ -28,13 +29,18 @@ def raster_output(
     )
 
 
-def vector_output(name: str, label: str, text: str, style: str = "", optional: bool = True) -> Parameter:
-    """A file of features to write, a GeoPackage unless its name says otherwise; if optional, not made at first."""
-    anything = QgsProcessing.SourceType.TypeVectorAnyGeometry
+def vector_output(
+    name: str, label: str, text: str, style: str = "", optional: bool = True, kind: str = ""
+) -> Parameter:
+    """A file of features to write, a GeoPackage unless its name says otherwise; if optional, not made at first.
+
+    ``kind`` is ``point``, ``line`` or ``polygon``; empty: any.
+    """
+    source_type = SOURCE_TYPES.get(kind, QgsProcessing.SourceType.TypeVectorAnyGeometry)
     return Parameter(
         name,
         lambda: helped(
-            QgsProcessingParameterVectorDestination(name, label, anything, None, optional, not optional), text
+            QgsProcessingParameterVectorDestination(name, label, source_type, None, optional, not optional), text
         ),
         lambda call: {name.lower(): call.algorithm.parameterAsOutputLayer(call.parameters, name, call.context)},
         is_destination=True,
@@ -47,9 +53,9 @@ def html_output(name: str, label: str, text: str) -> Parameter:
     return _file_output(name, label, text, "HTML files (*.html)", made=True)
 
 
-def table_output(name: str, label: str, text: str) -> Parameter:
-    """An optional file of figures to write."""
-    return _file_output(name, label, text, "JSON files (*.json);;CSV files (*.csv)", made=False)
+def table_output(name: str, label: str, text: str, kinds: str = "JSON files (*.json);;CSV files (*.csv)") -> Parameter:
+    """An optional file of figures to write; the first of its ``kinds`` is what a temporary one gets."""
+    return _file_output(name, label, text, kinds, made=False)
 
 
 def folder_output(name: str, label: str, help_text: str) -> Parameter:

@@ -14,6 +14,7 @@ from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsProcessing,
     QgsProcessingParameterBand,
+    QgsProcessingParameterCrs,
     QgsProcessingParameterExtent,
     QgsProcessingParameterFile,
     QgsProcessingParameterMultipleLayers,
@@ -109,26 +110,40 @@ def raster(name: str, label: str, text: str) -> Parameter:
     )
 
 
-def grid() -> Parameter:
-    """Another raster whose cells the result takes."""
+def grid(text: str = "") -> Parameter:
+    """Another raster whose cells the result takes; ``text`` is the help where the usual one does not fit."""
     return Parameter(
         "GRID",
         lambda: helped(
             QgsProcessingParameterRasterLayer("GRID", "Target grid", None, True),
-            "Raster whose edges and cell size the result takes; it must have the CRS of the input. It goes before "
+            text
+            or "Raster whose edges and cell size the result takes; it must have the CRS of the input. It goes before "
             "scale, and cannot be combined with a cell size.",
         ),
         lambda call: _read_raster(call, "GRID", "Target grid"),
     )
 
 
-def extent() -> Parameter:
-    """Part of the input."""
+def target_crs() -> Parameter:
+    """CRS of the result."""
+    return Parameter(
+        "TARGET_CRS",
+        lambda: helped(
+            QgsProcessingParameterCrs("TARGET_CRS", "Target CRS", None, True),
+            "CRS of the result, projected or geographic. Heights are not changed. Empty: that of the DEM.",
+        ),
+        lambda call: {"target_crs": crs_given(call, "TARGET_CRS", "Target CRS")},
+    )
+
+
+def extent(text: str = "") -> Parameter:
+    """Part of the input; ``text`` is the help where the usual one does not fit."""
     return Parameter(
         "EXTENT",
         lambda: helped(
             QgsProcessingParameterExtent("EXTENT", "Extent", None, True),
-            "Part to compute, in any CRS; it grows outward to whole cells. The result is the same as that part of a "
+            text
+            or "Part to compute, in any CRS; it grows outward to whole cells. The result is the same as that part of a "
             "full run. Empty: everything.",
         ),
         _read_extent,
@@ -238,6 +253,15 @@ def crs_text(crs: Any) -> str:
     if not crs.isValid():
         return ""
     return crs.authid() if crs.authid().startswith("EPSG:") else crs.toWkt(crs.WktVariant.WKT2_2018)
+
+
+def crs_given(call: Call, name: str, label: str) -> str:
+    """The CRS that was given as ``EPSG:n`` or WKT; empty where none was, one that QGIS does not know is refused."""
+    given = call.raw(name)
+    crs = call.algorithm.parameterAsCrs(call.parameters, name, call.context)
+    if given is not None and not crs.isValid():
+        raise TerrainError(f"{label} is {given!r}, which is no CRS; give one such as EPSG:4326.")
+    return crs_text(crs) if given is not None else ""
 
 
 def _interval(values: QgsRasterRange) -> tuple[float, float]:

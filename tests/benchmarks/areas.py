@@ -13,8 +13,8 @@ import numpy as np
 import rasterio
 from rasterio.transform import Affine
 
+from neural_terrain.core import attributes, quality, raster
 from neural_terrain.core import grid as grids
-from neural_terrain.core import quality, raster
 from neural_terrain.core.grid import Grid
 
 MANIFEST = machine.ROOT / "resources" / "dem-data.csv"
@@ -97,7 +97,7 @@ def maker(row: dict[str, str]) -> str:
 def is_mountain(area: Area) -> bool:
     """Whether the whole file has a relief of :data:`MOUNTAIN_RELIEF_M` and a tenth of it is steep."""
     heights, valid, grid = raster.read_all(str(area.path))
-    slopes_deg = quality.slope_deg(*quality.gradient(heights, grids.metres_per_cell(grid)))
+    slopes_deg = attributes.slope_deg(*quality.gradient(heights, grids.metres_per_cell(grid)))
     steep_deg = np.quantile(slopes_deg[quality.whole_neighbourhood(valid)], 0.9)
     return bool(np.ptp(heights[valid]) >= MOUNTAIN_RELIEF_M and steep_deg >= MOUNTAIN_SLOPE_DEG)
 

@@ -29,8 +29,8 @@ from rasterio.enums import Resampling
 from rasterio.transform import Affine
 from rasterio.warp import reproject
 
+from neural_terrain.core import attributes, quality, raster
 from neural_terrain.core import grid as grids
-from neural_terrain.core import quality, raster
 from neural_terrain.core.elevation import baseline_surface, kernels, surface
 from neural_terrain.core.elevation.surface import CoarseHeights
 
@@ -175,7 +175,7 @@ def thesis_slope_aspect_deg(heights: quality.Floats) -> tuple[quality.Floats, qu
     size = np.full(heights.shape[0] + 2, THESIS_CELL_M)
     p, q = quality.gradient(np.pad(heights, 1), (size, size))
     aspect = np.degrees(np.arctan2(-p, -q)) % 360
-    return quality.slope_deg(p, q), np.where((p == 0) & (q == 0), 90.0, aspect)
+    return attributes.slope_deg(p, q), np.where((p == 0) & (q == 0), 90.0, aspect)
 
 
 def rms(values: quality.Floats) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neural_terrain.core import quality
+from neural_terrain.core import attributes, quality
 from neural_terrain.core.elevation.degradation import area_weights
 
 
@@ -34,7 +34,7 @@ def test_the_gradient_of_a_plane_is_exact_with_unequal_cells(east, north):
     p, q = quality.gradient(plane(7, 9, east, north, (23.1, 30.9)), cells(7, 23.1, 30.9))
     assert np.allclose(p, east, atol=1e-12)
     assert np.allclose(q, north, atol=1e-12)
-    assert np.allclose(quality.slope_deg(p, q), np.degrees(np.arctan(np.hypot(east, north))))
+    assert np.allclose(attributes.slope_deg(p, q), np.degrees(np.arctan(np.hypot(east, north))))
 
 
 def test_each_row_has_its_own_cell_width():
@@ -141,7 +141,7 @@ def tilted(towards_deg: float, slope_deg: float, cell_m: tuple[float, float] = (
 @pytest.mark.parametrize("towards_deg", [0, 45, 90, 135, 180, 225, 270, 315, 359])
 def test_aspect_is_the_compass_direction_of_descent(towards_deg):
     gradient = quality.gradient(tilted(towards_deg, 20, (10, 25)), cells(9, 10, 25))
-    turned = (quality.aspect_deg(*gradient) - towards_deg + 180) % 360 - 180
+    turned = (attributes.aspect_deg(*gradient) - towards_deg + 180) % 360 - 180
     assert np.allclose(turned, 0, atol=1e-9)
 
 

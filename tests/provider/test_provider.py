@@ -19,7 +19,8 @@ NAMES = {
     "meshreport": "INPUT CRS Z_FACTOR MESH_UNIT DEM BAND Z_UNIT OUTPUT TABLE ERROR_RASTER",
     "enginereport": "OUTPUT",
 }
-TOOLS = {"superresolve", "comparedem", "traindem", "terrainmesh", "terrainsolid", "meshtoraster", "meshreport",
+TOOLS = {"superresolve", "comparedem", "traindem", "fitsurface", "queryelevation", "elevationprofile",
+         "continuouscontours", "derive", "resampledem", "terrainmesh", "terrainsolid", "meshtoraster", "meshreport",
          "setupengine", "enginereport"}  # fmt: skip
 NUMBERS = {"ROWS", "COLUMNS", "TILES", "SECONDS", "VALID_SHARE", "FILLED_SHARE", "DEVICE_USED"}
 

@@ -64,13 +64,15 @@ def test_clamping_repeats_the_edge() -> None:
     assert taps.index.min() == 0 and taps.index.max() == 3
 
 
-def test_slope_taps_are_the_derivative_of_point_taps() -> None:
+@pytest.mark.parametrize("degree", [1, 2])
+def test_derivative_taps_are_the_derivative_of_the_ones_below(degree: int) -> None:
     values = torch.from_numpy(np.random.default_rng(2).normal(size=24))
-    at, step = np.linspace(5.01, 12.49, 60), 1e-5
-    up, down = (kernels.point_taps(at + d).apply(values, 0).numpy() for d in (step, -step))
-    assert kernels.slope_taps(at).apply(values, 0).numpy() == pytest.approx((up - down) / (2 * step), abs=1e-4)
+    at, step = np.append(np.linspace(5.01, 12.49, 60), [6.5, 9.5]), 1e-5
+    up, down = (kernels.derivative_taps(at + d, degree - 1).apply(values, 0).numpy() for d in (step, -step))
+    found = kernels.derivative_taps(at, degree).apply(values, 0).numpy()
+    assert found == pytest.approx((up - down) / (2 * step), abs=1e-3)
     line = torch.arange(24.0, dtype=torch.float64) * 3
-    assert kernels.slope_taps(at).apply(line, 0).numpy() == pytest.approx(3)
+    assert kernels.derivative_taps(at, degree).apply(line, 0).numpy() == pytest.approx(3 if degree == 1 else 0)
 
 
 # The lapped cosine series
@@ -114,31 +116,38 @@ def test_lapped_taps_of_cells_are_averages(coefficients: np.ndarray, width: floa
     assert found == pytest.approx(points.reshape(5, -1).mean(axis=1), abs=1e-7)
 
 
-def test_lapped_slope_taps_are_the_derivative(coefficients: np.ndarray) -> None:
+@pytest.mark.parametrize("degree", [1, 2])
+def test_lapped_derivative_taps_are_the_derivative_of_the_ones_below(coefficients: np.ndarray, degree: int) -> None:
     at, step = np.random.default_rng(6).uniform(3, 11, 50), 1e-6
-    up, down = (series(kernels.lapped_taps(at + d, 0.0, ORDER), coefficients) for d in (step, -step))
-    found = series(kernels.lapped_slope_taps(at, ORDER), coefficients)
-    assert found == pytest.approx((up - down) / (2 * step), abs=1e-6)
+    up, down = (series(kernels.lapped_derivative_taps(at + d, ORDER, degree - 1), coefficients) for d in (step, -step))
+    found = series(kernels.lapped_derivative_taps(at, ORDER, degree), coefficients)
+    assert found == pytest.approx((up - down) / (2 * step), abs=1e-4)
+
+
+def test_lapped_taps_of_points_are_the_derivative_of_degree_zero(coefficients: np.ndarray) -> None:
+    at = np.random.default_rng(6).uniform(3, 11, 50)
+    found = series(kernels.lapped_derivative_taps(at, ORDER, 0), coefficients)
+    assert found == pytest.approx(series(kernels.lapped_taps(at, 0.0, ORDER), coefficients), abs=1e-12)
 
 
 @given(POSITIONS, WIDTHS)
 def test_the_windows_of_neighbours_add_up_to_one(position: float, width: float) -> None:
     for size in (0.0, width):
         assert kernels.lapped_taps(np.array([position]), size, 1).weight.sum() == pytest.approx(1, abs=1e-12)
-    assert kernels.lapped_slope_taps(np.array([position]), 1).weight.sum() == pytest.approx(0, abs=1e-12)
+    assert kernels.lapped_derivative_taps(np.array([position]), 1, 1).weight.sum() == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("place", [5.0, 5.5])
 def test_heights_and_slopes_have_no_step_where_cells_change(coefficients: np.ndarray, place: float) -> None:
     """A window begins in the middle of a cell, the list of three cells changes at its edge."""
     at = np.array([place - 1e-9, place, place + 1e-9])
-    for taps in (kernels.lapped_taps(at, 0.0, ORDER), kernels.lapped_slope_taps(at, ORDER)):
+    for taps in (kernels.lapped_taps(at, 0.0, ORDER), kernels.lapped_derivative_taps(at, ORDER, 1)):
         assert np.ptp(series(taps, coefficients)) < 1e-5
 
 
 @given(POSITIONS, WIDTHS, st.integers(-60, 1_000_000))
 def test_lapped_weights_are_the_same_bits_wherever_counting_begins(position: float, width: float, origin: int) -> None:
-    for taps in (lambda p: kernels.lapped_taps(p, width, ORDER), lambda p: kernels.lapped_slope_taps(p, ORDER)):
+    for taps in (lambda p: kernels.lapped_taps(p, width, ORDER), lambda p: kernels.lapped_derivative_taps(p, ORDER, 2)):
         here, there = taps(np.array([position])), taps(np.array([position]) + origin)
         assert np.array_equal(here.weight, there.weight) and np.array_equal(here.first + origin, there.first)
 

@@ -1,0 +1,228 @@
+"""The whole run: points in, a fitted surface out, its errors told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from .. import grid as grids
+from .. import pipeline, provenance, raster
+from ..continuous import Tiles
+from ..elevation import compute
+from ..errors import TerrainError
+from ..jobs.fitsurface import Settings
+from ..progress import Progress
+from ..raster import Bools, FittedFile, Floats
+from ..tiling import Tile, Window
+from . import cloud as clouds
+from . import lattice as lattices
+from . import page
+from .band import Band
+from .cloud import Cloud
+from .judging import PEERS, Score, table
+from .lattice import Lattice, Scattering
+from .overview import Overview
+from .scratch import Making, Scratch
+from .solving import Solver, choose_smoothing
+from .work import Fitted, Fitting, Trimming
+
+COMPARED = 12
+"""Tiles in which peers are asked for the held-out points."""
+
+BESIDE_SPACINGS = 2.0
+"""How far beside a breakline points are believed, in mean point spacings."""
+
+FEWEST_HELD = 5
+"""Points that are held out at least."""
+
+
+@dataclass(frozen=True)
+class Errors:
+    """What is known of held-out points: numbers, errors of the surface, distances; those of the peers where asked."""
+
+    held: np.ndarray
+    errors: Floats
+    away: Floats
+    compared: Floats
+
+    @classmethod
+    def of(cls, parts: Sequence[Fitted]) -> Errors:
+        """Together."""
+        rivals = [np.vstack([part.errors, part.rivals]) for part in parts if part.rivals is not None]
+        held, errors, away = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("held", "errors", "away")
+        )
+        return cls(held, errors, away, np.hstack(rivals) if rivals else np.zeros((len(PEERS) + 1, 0)))
+
+
+def fit_surface(settings: Settings, progress: Progress) -> dict:
+    """Write the surface; returns plain values for the caller's report."""
+    started_s = time.monotonic()
+    raster.check_folder(Path(settings.output))
+    compute.share_cores(1)  # every core has a tile of its own
+    cloud = clouds.read(settings, progress)
+    lattice = lattices.plan(cloud, settings)
+    points, breaks = _scattered(settings, cloud, lattice)
+    _trim(points, progress.step(0.02, 0.12))
+    used = np.flatnonzero(points.good & ~points.held)
+    solver = Solver(points, 1.0, breaks)
+    solver = replace(solver, smoothing=choose_smoothing(solver, used, progress.step(0.12, 0.2)))
+    with raster.environment(), Scratch.beside(settings.output, lattice) as scratch:
+        errors = _fit(solver, _extent(settings, lattice), scratch, progress.step(0.2, 0.9))
+        _require_judged(errors)
+        band = _band(points, errors)
+        told = _told(settings, cloud, solver, errors, started_s)
+        overview = _write(settings, scratch, band, told, progress.step(0.9, 0.99))
+    _say(told, progress)
+    told |= {"valid_share": overview.known / (lattice.grid.rows * lattice.grid.cols),
+             "seconds": round(time.monotonic() - started_s, 3), "warnings": progress.warnings}  # fmt: skip
+    if settings.report:
+        overview.add_points(lattice, points, errors.held, errors.errors)
+        page.write(settings.report, told, errors.errors, overview)
+    return told
+
+
+def _say(told: dict, progress: Progress) -> None:
+    """What the user should know of the points and the cells."""
+    if told["trimmed"]:
+        progress.info(
+            f"{told['trimmed']} of {told['points']} points are far from what their neighbours say and were left out."
+        )
+    if told["tin_rmse"] is not None and told["rmse"] > max(told["tin_rmse"], 1e-6):
+        progress.warn(
+            f"A linear TIN has a smaller error than the surface ({told['tin_rmse']:.3g} instead of "
+            f"{told['rmse']:.3g}); give smaller cells, {told['spacing']:.3g} or less."
+        )
+
+
+def _scattered(settings: Settings, cloud: Cloud, lattice: Lattice) -> tuple[Scattering, Floats]:
+    """Points on the lattice, held-out ones marked, and places along breaklines in cells."""
+    held = _drawn(len(cloud), settings)
+    cell = lattice.grid.dx
+    places, raised = clouds.read_breaklines(settings, cloud, cell / 2, cell * lattice.spacing_px)
+    whole = replace(
+        cloud, x=np.concatenate([cloud.x, raised.x]), y=np.concatenate([cloud.y, raised.y]),
+        heights=np.concatenate([cloud.heights, raised.heights]),
+    )  # fmt: skip
+    breaks = np.column_stack(lattice.places(places[:, 0], places[:, 1]))
+    held = np.concatenate([held, np.zeros(len(raised), dtype=bool)])
+    return Scattering.on(lattice, whole, held, _beside(lattice, whole, breaks)), breaks
+
+
+def _beside(lattice: Lattice, cloud: Cloud, breaks: Floats) -> Bools:
+    """The points on and beside breaklines, where the ground may well be far from what neighbours say."""
+    if not len(breaks):
+        return np.zeros(len(cloud), dtype=bool)
+    places = lattice.ground(*lattice.places(cloud.x, cloud.y))
+    away = cKDTree(lattice.ground(breaks[:, 0], breaks[:, 1])).query(places)[0]
+    beside: Bools = away < BESIDE_SPACINGS * lattice.spacing_px
+    return beside
+
+
+def _drawn(count: int, settings: Settings) -> Bools:
+    """The points that are held out."""
+    share = max(round(count * settings.hold_out / 100), FEWEST_HELD)
+    held = np.zeros(count, dtype=bool)
+    held[np.random.default_rng(settings.seed or 0).permutation(count)[: min(share, count // 2)]] = True
+    return held
+
+
+def _trim(points: Scattering, progress: Progress) -> None:
+    tiles = _own_tiles(points)
+
+    def take(tile: Tile, kept: Bools) -> None:
+        points.good[points.in_tile(tile.index)] = kept
+
+    progress.report(0, "Looking for points that cannot be ground")
+    pipeline.run(tiles, list(tiles), Trimming(points), take, progress)
+
+
+def _own_tiles(points: Scattering) -> Tiles:
+    """Tiles that hold a point themselves."""
+    return replace(points.lattice.tiles, only=tuple(np.flatnonzero(np.diff(points.first)).tolist()))
+
+
+def _fit(solver: Solver, extent: Window, scratch: Scratch, progress: Progress) -> Errors:
+    """Fit every tile that sees points."""
+    own = _own_tiles(solver.points).only or ()
+    spread = np.unique(np.linspace(0, len(own) - 1, min(COMPARED, len(own))).round().astype(int))
+    compared = frozenset(own[number] for number in spread.tolist())
+    tiles = replace(solver.lattice.tiles, only=solver.points.tiles_with_points())
+    parts: list[Fitted] = []
+
+    def take(tile: Tile, fitted: Fitted) -> None:
+        scratch.keep(tile, fitted)
+        nothing = np.zeros(0)
+        parts.append(replace(fitted, coefficients=nothing, known=nothing.astype(bool), distances=nothing))
+
+    progress.report(0, "Fitting the surface")
+    pipeline.run(tiles, list(tiles), Fitting(solver, extent, compared), take, progress)
+    return Errors.of(parts)
+
+
+def _extent(settings: Settings, lattice: Lattice) -> Window:
+    """Cells that may belong to the surface."""
+    if settings.extent is None:
+        return lattice.inner
+    west, south, east, north = grids.bounds_on(lattice.grid, settings.extent, settings.extent_crs)
+    (top, bottom), (left, right) = lattice.places(np.array([west, east]), np.array([north, south]))
+    inner = lattice.inner
+    row, col = max(int(np.floor(top)), inner.row), max(int(np.floor(left)), inner.col)
+    return Window(
+        row, col, min(int(np.ceil(bottom)), inner.row_stop) - row, min(int(np.ceil(right)), inner.col_stop) - col
+    )
+
+
+def _require_judged(errors: Errors) -> None:
+    if errors.errors.size < FEWEST_HELD:
+        raise TerrainError(
+            f"Only {errors.errors.size} held-out points lie on the surface, at least {FEWEST_HELD} are needed; give "
+            "more points or a larger HOLD_OUT."
+        )
+
+
+def _band(points: Scattering, errors: Errors) -> Band:
+    places = points.lattice.ground(points.rows[errors.held], points.cols[errors.held])
+    return Band.of(places, errors.errors, errors.away)
+
+
+def _told(settings: Settings, cloud: Cloud, solver: Solver, errors: Errors, started_s: float) -> dict:
+    """Figures of the run, in the unit of the heights."""
+    lattice, points = solver.lattice, solver.points
+    score, grid = Score.of(errors.errors), lattice.grid
+    rows = {name: asdict(found) for name, found in table(errors.compared).items()}
+    tin = rows.get("linear TIN", {}).get("rmse")
+    return {
+        "output": settings.output, "report": settings.report, "source": settings.las or settings.input,
+        "points": len(cloud), "held_out": int(np.count_nonzero(points.held)),
+        "trimmed": int(np.count_nonzero(~points.good)), "rows": grid.rows, "columns": grid.cols,
+        "cell_size": grid.dx, "spacing": lattice.spacing_px * grid.dx, "smoothing": solver.smoothing,
+        "unit": cloud.unit, "crs": grids.crs_name(cloud.crs), "hold_out": settings.hold_out, "seed": settings.seed or 0,
+        "rmse": score.rmse, "bias": score.bias, "mae": score.mae, "le90": score.le90, "largest": score.largest,
+        "judged": score.points, "tin_rmse": tin, "table": rows, "software": provenance.version(),
+        "fit_seconds": round(time.monotonic() - started_s, 3),
+    }  # fmt: skip
+
+
+def _write(settings: Settings, scratch: Scratch, band: Band, told: dict, progress: Progress) -> Overview:
+    """The file, tile by tile."""
+    lattice = scratch.lattice
+    overview = Overview(lattice.grid.shape)
+    told_tags = ("points", "held_out", "trimmed", "spacing", "smoothing", "rmse", "bias", "mae", "le90", "seed")
+    tags = {"NEURAL_TERRAIN_VERSION": told["software"]}
+    tags |= {f"FIT_{name.upper()}": f"{told[name]:.8g}" for name in told_tags}
+    with FittedFile.made(settings.output, lattice.grid, told["unit"], tags) as file:
+
+        def write(tile: Tile, bands: Floats) -> None:
+            if np.isfinite(bands[1]).any():
+                file.write(tile.write, bands)
+            overview.add(tile.write, bands[0])
+
+        progress.report(0, "Writing the surface")
+        pipeline.run(lattice.tiles, list(lattice.tiles), Making(scratch, band), write, progress)
+    return overview

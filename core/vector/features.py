@@ -1,0 +1,250 @@
+"""Layers that go through the engine feature by feature: read in pieces, written in pieces, attributes as they were.
+
+Millions of features are no burden: a piece at a time is in memory. Imports pyogrio, shapely, the grid and errors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyogrio
+import pyogrio.raw
+import shapely
+from numpy.typing import NDArray
+
+from ..aside import written
+from ..errors import TerrainError
+from ..grid import crs_of
+from .reading import DRIVER_ERRORS as READ_ERRORS
+from .reading import Geometries, chosen, known_crs, reason
+from .writing import BESIDE_SHAPEFILE, DRIVERS, FOR_GEOPACKAGE, forget_journal
+from .writing import DRIVER_ERRORS as WRITE_ERRORS
+
+PIECE = 500_000
+"""Features in memory at a time."""
+
+NEEDS_FINITE = ("ESRI Shapefile", "GeoJSON")
+"""Drivers that refuse features, or drop their place, where z is NaN."""
+
+WITH_MEASURES = ("GPKG", "ESRI Shapefile")
+"""Drivers that keep m; the others write the same without it."""
+
+Column = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some features in the order of their layer.
+
+    Attributes
+    ----------
+    geometries
+        Geometries of shapely; None where a feature has none.
+    columns
+        Attributes by name.
+    missing
+        Where an attribute has no value, by name; for columns whose values cannot say so themselves.
+
+    """
+
+    geometries: Geometries
+    columns: Mapping[str, Column]
+    missing: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+
+class Features:
+    """A layer of a file; an empty name takes the first with geometry."""
+
+    def __init__(self, path: str, layer: str = "") -> None:
+        self.path, self.layer = path, chosen(path, layer)
+        try:
+            facts = pyogrio.read_info(path, layer=self.layer, force_feature_count=True)
+        except READ_ERRORS as error:
+            raise self._unreadable(error) from error
+        self.crs, self.count = known_crs(facts["crs"]), int(facts["features"])
+        self.names = [str(name) for name in facts["fields"]]
+        self._kinds = dict(zip(self.names, map(np.dtype, facts["dtypes"]), strict=True))
+
+    def geometries(self) -> Geometries:
+        """All geometries."""
+        return self._read(0, self.count, []).geometries
+
+    def pieces(self, names: list[str] | None = None) -> Iterator[Piece]:
+        """All features, at most :data:`PIECE` at a time, with these attributes (None: all); at least one piece."""
+        for start in range(0, max(self.count, 1), PIECE):
+            yield self._read(start, min(PIECE, self.count - start), names)
+
+    def _read(self, start: int, count: int, columns: list[str] | None) -> Piece:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # GDAL's remarks on files that it reads nevertheless
+                meta, _, wkb, values = pyogrio.raw.read(
+                    self.path, layer=self.layer, columns=columns, skip_features=start, max_features=count
+                )
+                geometries = shapely.from_wkb(wkb, on_invalid="ignore")
+        except READ_ERRORS as error:
+            raise self._unreadable(error) from error
+        names = [str(name) for name in meta["fields"]]
+        read = dict(zip(names, values, strict=True))
+        return Piece(geometries, *_with_missing(read, self._kinds))
+
+    def _unreadable(self, error: Exception) -> TerrainError:
+        return TerrainError(f"The layer {self.layer} of {self.path} cannot be read ({reason(error)}); choose another.")
+
+
+class Growing:
+    """A layer that pieces are appended to; where the format cannot grow, they wait until :meth:`finish`.
+
+    ``kind`` is what OGR calls the geometries, such as ``Point Z``; empty: that of the first features that are written.
+    """
+
+    def __init__(self, path: Path, driver: str, layer: str, crs: str, kind: str = "") -> None:
+        self._path, self._driver, self._layer, self._crs, self._kind = path, driver, layer, crs, kind
+        self._waiting: list[Piece] = []
+        self._begun = False
+
+    def add(self, piece: Piece) -> None:
+        """Append some features."""
+        if self._driver == "GPKG":
+            self._write(piece)
+        else:
+            self._waiting.append(piece)
+
+    def finish(self) -> None:
+        """Write what has waited; nothing is to be added any more."""
+        if self._waiting:
+            self._write(_together(self._waiting))
+            self._waiting = []
+        if self._driver == "GPKG" and self._measured:
+            self._tell_of_measures()
+
+    @property
+    def _measured(self) -> bool:
+        """Whether the features get m, which pyogrio writes but has no name for in a layer."""
+        return self._kind.endswith("M") and self._driver in WITH_MEASURES
+
+    def _tell_of_measures(self) -> None:
+        """Write the kind of the layer into the table where a GeoPackage keeps it."""
+        name, dimensions = self._kind.split(" ")
+        with contextlib.closing(sqlite3.connect(self._path)) as database, database:
+            database.execute(
+                "UPDATE gpkg_geometry_columns SET geometry_type_name = ?, z = ?, m = 1 WHERE table_name = ?",
+                (name.upper(), int("Z" in dimensions), self._layer),
+            )
+
+    def _write(self, piece: Piece) -> None:
+        names = list(piece.columns)
+        self._kind = self._kind or _kind(piece.geometries)
+        dimensions = 4 if self._measured else 3
+        try:
+            with warnings.catch_warnings():
+                # That there is no CRS is known, and what GDAL remarks on z without a value or on long names.
+                warnings.simplefilter("ignore", UserWarning)
+                warnings.simplefilter("ignore", RuntimeWarning)
+                pyogrio.raw.write(
+                    self._path,
+                    geometry=shapely.to_wkb(
+                        self._placeable(piece.geometries), output_dimension=dimensions, flavor="iso"
+                    ),
+                    field_data=[piece.columns[name] for name in names],
+                    field_mask=[piece.missing.get(name) for name in names],
+                    fields=names,
+                    layer=self._layer,
+                    driver=self._driver,
+                    geometry_type="Unknown" if self._measured else self._kind.removesuffix("M").rstrip(),
+                    crs=crs_of(self._crs).to_wkt() if self._crs else None,
+                    append=self._begun,
+                    **self._options(names),
+                )
+        except WRITE_ERRORS as error:
+            raise TerrainError(
+                f"The layer {self._layer} cannot be written ({reason(error)}); choose another format."
+            ) from error
+        self._begun = True
+
+    def _placeable(self, geometries: Geometries) -> Geometries:
+        """What the driver can write: some take no z that is NaN."""
+        if self._driver not in NEEDS_FINITE:
+            return geometries
+        _, owner = shapely.get_coordinates(geometries, return_index=True)
+        heights = shapely.get_coordinates(geometries, include_z=True)[:, 2]
+        flat = np.zeros(len(geometries), dtype=bool)
+        flat[owner[np.isnan(heights)]] = True
+        placeable: Geometries = np.where(flat, shapely.force_2d(geometries), geometries)
+        return placeable
+
+    def _options(self, names: list[str]) -> dict[str, Any]:
+        """The version of a new GeoPackage, and columns of its own that are none of the attributes."""
+        if self._driver != "GPKG" or self._begun:
+            return {}
+        columns = {"FID": free_name("fid", names), "GEOMETRY_NAME": free_name("geom", names)}
+        return {"dataset_options": FOR_GEOPACKAGE, "layer_options": columns}
+
+
+@contextlib.contextmanager
+def growing(path: str, layer: str, crs: str, kind: str = "") -> Iterator[Growing]:
+    """A layer that appears at ``path`` when the block is left; the ending says the format (:data:`.DRIVERS`)."""
+    target = Path(path)
+    driver = DRIVERS.get(target.suffix.lower())
+    if driver is None:
+        raise TerrainError(f"The vector file {path} ends in none of {', '.join(DRIVERS)}; rename it.")
+    beside = (*BESIDE_SHAPEFILE, *([".prj"] if crs else [])) if driver == "ESRI Shapefile" else ()
+    with contextlib.ExitStack() as stack:
+        for ending in beside:
+            stack.enter_context(written(target.with_suffix(ending)))
+        layer_to_grow = Growing(stack.enter_context(written(target)), driver, layer, crs, kind)
+        yield layer_to_grow
+        layer_to_grow.finish()
+        forget_journal(target)
+
+
+def free_name(name: str, taken: list[str], most: int | None = None) -> str:
+    """``name``, or with the first number that makes it new, as QGIS does: ``slope_2``; ``most`` letters at most."""
+    lower, number, found = {other.lower() for other in taken}, 2, name[:most]
+    while found.lower() in lower:
+        ending = f"_{number}"
+        found, number = name[: None if most is None else most - len(ending)] + ending, number + 1
+    return found
+
+
+def _with_missing(read: Mapping[str, Column], kinds: Mapping[str, np.dtype]) -> tuple[dict, dict]:
+    """Columns in their own kind, and where they have no value: whole numbers come as reals where some are missing."""
+    columns, missing = {}, {}
+    for name, values in read.items():
+        kind = kinds[name]
+        if values.dtype.kind == "f" and kind.kind in "iub":
+            missing[name] = np.isnan(values)
+            columns[name] = np.where(missing[name], 0, values).astype(kind)
+        else:
+            columns[name] = values
+    return columns, missing
+
+
+def _together(pieces: list[Piece]) -> Piece:
+    columns = {name: np.concatenate([piece.columns[name] for piece in pieces]) for name in pieces[0].columns}
+    names = {name for piece in pieces for name in piece.missing}
+    missing = {
+        name: np.concatenate([
+            piece.missing.get(name, np.zeros(len(piece.geometries), bool)) for piece in pieces
+        ])
+        for name in names
+    }  # fmt: skip
+    return Piece(np.concatenate([piece.geometries for piece in pieces]), columns, missing)
+
+
+def _kind(geometries: Geometries) -> str:
+    """The kind of all geometries as OGR calls it."""
+    known = geometries[~shapely.is_missing(geometries)]
+    names = set(np.unique(shapely.get_type_id(known)).tolist())
+    name = {0: "Point", 1: "LineString", 3: "Polygon", 4: "MultiPoint", 5: "MultiLineString", 6: "MultiPolygon"}.get(
+        names.pop() if len(names) == 1 else -1, "Unknown"
+    )
+    z, m = (bool(has(known).any()) for has in (shapely.has_z, shapely.has_m))
+    return name + (" ZM" if z and m else " Z" if z else " M" if m else "")

@@ -1,0 +1,311 @@
+"""The surface at points of a layer: analytic ground, borders, CRSs, voids, attributes, formats, refusals, cancel."""
+
+from __future__ import annotations
+
+import sqlite3
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pyogrio.raw
+import pyproj
+import pytest
+import rasterio
+import shapely
+
+from neural_terrain.core import querying, refinement
+from neural_terrain.core.errors import Cancelled, TerrainError
+from neural_terrain.core.jobs import superresolve
+from neural_terrain.core.jobs.queryelevation import Settings
+from neural_terrain.core.vector import DRIVERS
+from neural_terrain.tests import surfaces
+from neural_terrain.tests.core import dems
+
+CELL_M, WEST, NORTH = 30.0, 400_000.0, 4_000_000.0
+SHAPE = (300, 290)
+"""Four tiles of 256 cells."""
+
+ATTRIBUTES = ["elevation", "slope_deg", "aspect_deg", "curv_profile", "curv_plan"]
+
+
+def place(rows, cols):
+    return np.column_stack([WEST + np.asarray(cols) * CELL_M, NORTH - np.asarray(rows) * CELL_M])
+
+
+def layer(path: Path, points, crs=dems.UTM, fields=None, masks=None, kind="Point", driver="GPKG") -> str:
+    """Write points ``(N, 2)``, or geometries, with columns."""
+    points = np.asarray(points)
+    geometries = points if points.dtype == object else shapely.points(points)
+    fields = fields or {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        pyogrio.raw.write(
+            path, geometry=shapely.to_wkb(geometries), field_data=list(fields.values()), fields=list(fields),
+            field_mask=[(masks or {}).get(name) for name in fields], layer="spots", driver=driver, geometry_type=kind,
+            crs=crs or None,
+        )  # fmt: skip
+    return str(path)
+
+
+def ask(dem: str, points: str, out: Path, heard: dems.Heard | None = None, **values) -> dict:
+    """Run the job; returns its result and the columns of what it wrote, with ``xyz`` and the result's own ``told``."""
+    settings = Settings(dem, **{"points": points, "output": str(out), "model": "baseline", "device": "cpu", **values})
+    told = querying.query(settings, heard or dems.Heard())
+    meta, _, wkb, columns = pyogrio.raw.read(out)
+    geometries = shapely.from_wkb(wkb)
+    return {**dict(zip(meta["fields"], columns, strict=True)), "told": told, "geometries": geometries, "meta": meta}
+
+
+def ground(tmp_path: Path, surface, **profile) -> str:
+    heights = surfaces.lattice(surface, surfaces.centres(SHAPE[0]), surfaces.centres(SHAPE[1]))
+    return dems.write(tmp_path / "dem.tif", heights, **profile)
+
+
+@pytest.mark.parametrize("model", ["baseline", "field"])
+def test_a_plane_is_met_exactly_also_on_borders_of_cells_and_tiles(tmp_path, model):
+    surface = surfaces.plane(-0.9, 1.7, 700)
+    rows, cols = np.random.default_rng(3).uniform(60, 230, (2, 40))
+    rows[:5], cols[:5] = [256, 200, 256, 100.5, 99.5], [200, 256, 256, 70, 80.5]
+    dem = ground(tmp_path, surface)
+    found = ask(dem, layer(tmp_path / "p.gpkg", place(rows, cols)), tmp_path / "o.gpkg", model=model)
+    inside = found["elevation"]
+    assert inside == pytest.approx(surface(rows, cols), abs=2e-3)
+    assert shapely.get_coordinates(found["geometries"], include_z=True)[:, 2] == pytest.approx(inside, abs=0)
+    # UTM stretches by less than 4 parts in 10,000; slopes are those on the ground.
+    assert found["slope_deg"] == pytest.approx(np.degrees(np.arctan(np.hypot(0.9, 1.7) / CELL_M)), rel=6e-4)
+    assert found["aspect_deg"] == pytest.approx(np.degrees(np.arctan2(-1.7, -0.9)) % 360, abs=0.05)
+    assert np.abs(found["curv_profile"]).max() < 1e-6 and np.abs(found["curv_plan"]).max() < 1e-5
+    assert ("error90" in found) == (model == "field") and found["told"]["known"] == 40
+
+
+def test_a_hill_has_its_heights_slopes_and_curvatures(tmp_path):
+    radius, height = 12.0, 400.0
+    averages = surfaces.hill_averages(96, 48.0, radius, height)
+    dem = dems.write(tmp_path / "hill.tif", averages + 100)
+    rows, cols = np.random.default_rng(4).uniform(25, 71, (2, 300))
+    found = ask(dem, layer(tmp_path / "p.gpkg", place(rows, cols)), tmp_path / "o.gpkg")
+    away = np.hypot(rows - 48, cols - 48)
+    truth = height * np.exp(-(away**2) / (2 * radius**2))
+    assert np.abs(found["elevation"] - 100 - truth).max() < 0.1
+    rise = truth * away / radius**2 / CELL_M
+    assert np.abs(np.tan(np.radians(found["slope_deg"])) - rise).max() < 0.01 * rise.max()
+    bend = truth * (away**2 / radius**2 - 1) / radius**2 / CELL_M**2
+    profile = -bend / (1 + rise**2) ** 1.5
+    steep = away > 2
+    assert np.abs(found["curv_profile"] - profile)[steep].max() < 0.08 * np.abs(profile).max()
+    plan = 1 / (away * CELL_M)
+    assert found["curv_plan"][steep] == pytest.approx(plan[steep], rel=0.2)
+
+
+def test_a_finer_dem_is_the_same_surface(tmp_path):
+    """A DEM made finer as *Super-resolve DEM* does, at the centres of its cells: averages of a small part of a cell."""
+    dem = dems.write(tmp_path / "dem.tif", surfaces.fractal((80, 80), 7), tags={"AREA_OR_POINT": "Point"})
+    fine = str(tmp_path / "fine.tif")
+    for model, scale in (("baseline", 16.0), ("field", 8.0)):
+        common = {"model": model, "device": "cpu", "sampling": "point"}
+        settings = superresolve.Settings(
+            dem, fine, scale=scale, extent=(400_900, 3_998_500, 401_500, 3_999_100), **common
+        )
+        refinement.refine(settings, dems.Heard())
+        with rasterio.open(fine) as file:
+            heights = file.read(1)
+            rows, cols = np.random.default_rng(5).integers(0, heights.shape[0], (2, 200))
+            points = np.column_stack(file.xy(rows, cols))
+        found = ask(dem, layer(tmp_path / "p.gpkg", points), tmp_path / "o.gpkg", **common)
+        # Heights of files are rounded to a millimetre.
+        assert found["elevation"] == pytest.approx(heights[rows, cols], abs=2e-3), model
+
+
+def test_what_a_point_gets_depends_on_the_point_alone(tmp_path):
+    dem = dems.write(tmp_path / "dem.tif", surfaces.fractal((90, 270), 9))
+    rows, cols = np.random.default_rng(6).uniform(0, [[90], [270]], (2, 400))
+    all_of_them = ask(dem, layer(tmp_path / "p.gpkg", place(rows, cols)), tmp_path / "o.gpkg", model="field")
+    some = np.arange(400)[::-7]
+    few = ask(dem, layer(tmp_path / "f.gpkg", place(rows, cols)[some]), tmp_path / "o2.gpkg", model="field")
+    for name in [*ATTRIBUTES, "error90"]:
+        assert np.array_equal(few[name], all_of_them[name][some], equal_nan=True), name
+
+
+def test_points_of_another_crs_are_asked_where_they_are(tmp_path):
+    dem = dems.write(tmp_path / "dem.tif", surfaces.fractal(SHAPE, 9))
+    here = place(*np.random.default_rng(8).uniform(20, 270, (2, 50)))
+    there = np.column_stack(pyproj.Transformer.from_crs(dems.UTM, "EPSG:4326", always_xy=True).transform(*here.T))
+    one = ask(dem, layer(tmp_path / "u.gpkg", here), tmp_path / "ou.gpkg")
+    other = ask(dem, layer(tmp_path / "d.gpkg", there, "EPSG:4326"), tmp_path / "od.gpkg")
+    assert other["elevation"] == pytest.approx(one["elevation"], abs=1e-4)
+    assert other["slope_deg"] == pytest.approx(one["slope_deg"], abs=1e-4)
+    assert np.array_equal(shapely.get_coordinates(other["geometries"]), there)
+    assert pyproj.CRS(other["meta"]["crs"]).to_epsg() == 4326
+
+
+def test_outside_and_on_no_data_there_is_nothing_and_the_outermost_edge_is_inside(tmp_path):
+    heights = surfaces.fractal(SHAPE, 9).astype("float32")
+    heights[100:110, 100:110] = -9999
+    dem = dems.write(tmp_path / "dem.tif", heights, nodata=-9999)
+    inside = [(0, 0), (300, 290), (0, 145), (300, 7.5), (99.999, 105), (100, 99.99)]
+    outside = [(-1e-6, 5), (300.001, 5), (5, -3), (5, 290.1), (105, 105), (100, 100), (109.999, 109.999), (1e9, 1e9)]
+    points = layer(tmp_path / "p.gpkg", place(*np.array([*inside, *outside]).T))
+    heard = dems.Heard()
+    found = ask(dem, points, tmp_path / "o.gpkg", heard)
+    for name in ATTRIBUTES:
+        assert np.isfinite(found[name][: len(inside)]).all() and np.isnan(found[name][len(inside) :]).all(), name
+    assert found["told"]["known"] == len(inside)
+    assert "8 of 14 points lie outside of the DEM or on no-data" in heard.texts("info")[-1]
+    with sqlite3.connect(tmp_path / "o.gpkg") as database:
+        empty = database.execute("SELECT count(*) FROM spots WHERE elevation IS NULL AND curv_plan IS NULL").fetchone()
+    assert empty == (len(outside),)
+
+
+def test_heights_are_in_the_unit_of_the_dem_and_slopes_in_true_metres(tmp_path):
+    metres = ground(tmp_path, surfaces.plane(0, 3.0, 500))
+    points = layer(tmp_path / "p.gpkg", place([100.0, 120], [100.0, 130]))
+    one = ask(metres, points, tmp_path / "o.gpkg", model="field")
+    feet = ask(metres, points, tmp_path / "f.gpkg", model="field", z_unit="foot")
+    assert feet["elevation"] == pytest.approx(one["elevation"], abs=0.01)
+    gradients = [np.tan(np.radians(found["slope_deg"])) for found in (one, feet)]
+    assert gradients[1] == pytest.approx(gradients[0] * 0.3048, rel=1e-3)
+
+
+FIELDS = {
+    "number": np.array([1, 0, 3]), "flag": np.array([True, False, True]),
+    "day": np.array(["2020-02-29", "NaT", "1999-12-31"], dtype="datetime64[D]"),
+    "moment": np.array(["2020-01-01T10:11:12", "NaT", "2021-02-03T01:02:03"], dtype="datetime64[ms]"),
+    "text": np.array(["Gipfel ü", None, "x, \"y\""], dtype=object), "real": np.array([0.1, np.nan, 1e300]),
+    "short": np.array([5, 6, 7], dtype=np.int32), "Elevation": np.array([7.0, 8, 9]),
+}  # fmt: skip
+MISSING = np.array([False, True, False])
+
+
+def test_attributes_stay_as_they_are_and_names_do_not_collide(tmp_path):
+    dem = ground(tmp_path, surfaces.plane(0, 1.0))
+    masks = {"number": MISSING, "flag": MISSING}
+    points = layer(tmp_path / "p.gpkg", place([90.0, 100, 110], [90.0, 90, 90]), fields=FIELDS, masks=masks)
+    heard = dems.Heard()
+    found = ask(dem, points, tmp_path / "o.gpkg", heard)
+    before, after = (pyogrio.read_info(path) for path in (points, str(tmp_path / "o.gpkg")))
+    assert list(after["fields"][: len(FIELDS)]) == list(FIELDS)
+    assert list(after["dtypes"][: len(FIELDS)]) == list(before["dtypes"])
+    original = dict(zip(FIELDS, pyogrio.raw.read(points)[3], strict=True))
+    for name, values in original.items():
+        # Texts of values say the same of no number and no date.
+        assert list(map(str, found[name])) == list(map(str, values)), name
+    assert found["elevation_2"] == pytest.approx([90, 90, 90], abs=1e-3)
+    assert any("elevation is called elevation_2" in text for text in heard.texts("info"))
+    with sqlite3.connect(tmp_path / "o.gpkg") as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (10200,)
+        assert database.execute("SELECT z FROM gpkg_geometry_columns").fetchone() == (1,)
+
+
+def test_attributes_may_be_called_like_the_columns_of_a_geopackage(tmp_path):
+    dem = ground(tmp_path, surfaces.plane(0, 1.0))
+    fields = {"fid": np.array([5, 5]), "geom": np.array(["a", "b"], dtype=object)}
+    path = layer(tmp_path / "p.geojson", place([90.0, 100], [90.0, 91]), fields=fields, driver="GeoJSON")
+    found = ask(dem, path, tmp_path / "o.gpkg")
+    assert found["fid"].tolist() == [5, 5] and found["geom"].tolist() == ["a", "b"]
+    assert found["elevation"] == pytest.approx([90, 91], abs=1e-3)
+
+
+@pytest.mark.parametrize("ending", DRIVERS)
+def test_every_format_has_the_same_points_values_and_nothing_beside(tmp_path, ending):
+    dem = ground(tmp_path, surfaces.plane(0, 1.0))
+    rows, cols = np.array([90.0, 100, 110, 500]), np.array([90.0, 91, 92, 93])
+    fields = {"number": np.arange(4), "text": np.array(list("abcü"), dtype=object)}
+    points = layer(tmp_path / "p.gpkg", place(rows, cols), fields=fields)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    heard = dems.Heard()
+    found = ask(dem, points, folder / f"o{ending}", heard)
+    order = np.argsort(found["number"])
+    assert found["text"][order].tolist() == ["a", "b", "c", "ü"]
+    assert found["elevation"][order] == pytest.approx([90, 91, 92, np.nan], abs=1e-3, nan_ok=True)
+    assert shapely.get_coordinates(found["geometries"][order]) == pytest.approx(place(rows, cols))
+    names = sorted(path.name for path in folder.iterdir())
+    shape = ending == ".shp"
+    assert names == (["o.cpg", "o.dbf", "o.prj", "o.shp", "o.shx"] if shape else [f"o{ending}"])
+    assert ("curv_profi" in found) == shape
+    assert any("curv_profile is called curv_profi" in text for text in heard.texts("info")) == shape
+
+
+def test_multipoints_of_one_part_are_points_others_are_kept_without_values(tmp_path):
+    dem = ground(tmp_path, surfaces.plane(0, 1.0))
+    one, two, other = (shapely.points(place([90.0], [col]))[0] for col in (90.0, 95.0, 99.0))
+    several = shapely.MultiPoint([two, other])
+    geometries = np.array([shapely.MultiPoint([one]), several, None, two], dtype=object)
+    fields = {"number": np.arange(4)}
+    heard = dems.Heard()
+    path = layer(tmp_path / "p.gpkg", geometries, fields=fields, kind="Unknown")
+    found = ask(dem, path, tmp_path / "o.gpkg", heard)
+    assert found["elevation"] == pytest.approx([90, np.nan, np.nan, 95], abs=1e-3, nan_ok=True)
+    assert found["geometries"][2] is None and found["geometries"][1].equals(several)
+    assert found["meta"]["geometry_type"] in ("MultiPoint Z", "2.5D MultiPoint")
+    assert heard.texts("warning") == ["1 features are no single points; their attributes are empty. 'Multipart to "
+                                      "singleparts' takes multipoints apart."]  # fmt: skip
+    alone = ask(dem, layer(tmp_path / "q.gpkg", geometries[:1], kind="MultiPoint"), tmp_path / "o.gpkg")
+    assert alone["meta"]["geometry_type"] in ("Point Z", "2.5D Point")
+    assert alone["geometries"][0].geom_type == "Point"
+
+
+def test_an_empty_layer_gives_an_empty_layer_with_all_attributes(tmp_path):
+    dem = ground(tmp_path, surfaces.plane(0, 1.0))
+    points = layer(tmp_path / "p.gpkg", np.empty((0, 2)), fields={"number": np.arange(0)})
+    for ending in (".gpkg", ".fgb", ".geojson"):
+        found = ask(dem, points, tmp_path / f"o{ending}")
+        assert found["told"]["points"] == 0 and found["told"]["lowest"] is None
+        # An empty GeoJSON has no place for the names of attributes.
+        assert list(found["meta"]["fields"]) == ([] if ending == ".geojson" else ["number", *ATTRIBUTES])
+
+
+def test_what_cannot_be_asked_is_refused_in_a_sentence(tmp_path):
+    dem = ground(tmp_path, surfaces.plane(0, 1.0))
+    line = np.array([shapely.LineString(place([1.0, 5], [1.0, 5]))], dtype=object)
+    lines = layer(tmp_path / "lines.gpkg", line, kind="LineString")
+    pair = layer(tmp_path / "pair.gpkg", np.array([shapely.MultiPoint([(0, 0), (1, 1)])], dtype=object), kind="Unknown")
+    nowhere = layer(tmp_path / "nowhere.gpkg", place([1.0], [1.0]), crs="")
+    undefined = layer(tmp_path / "undefined.gpkg", place([1.0], [1.0]), crs="")
+    with sqlite3.connect(undefined) as database:
+        for table in ("gpkg_contents", "gpkg_geometry_columns"):
+            database.execute(f"UPDATE {table} SET srs_id = 0")
+    for points, words in (
+        (lines, "lines.gpkg has no single points but LineString; choose a point layer"),
+        (pair, "has no single points but MultiPoint"),
+        (nowhere, "nowhere.gpkg have no CRS, the DEM is in EPSG:32611; give them one with 'Assign projection'."),
+        (undefined, "undefined.gpkg have no CRS, the DEM is in EPSG:32611"),
+        (str(tmp_path / "none.gpkg"), "none.gpkg does not exist; choose another."),
+    ):
+        with pytest.raises(TerrainError) as refusal:
+            ask(dem, points, tmp_path / "o.gpkg")
+        assert words in str(refusal.value) and str(refusal.value).endswith(".")
+    assert not (tmp_path / "o.gpkg").exists()
+    free = dems.write(tmp_path / "free.tif", np.full((40, 40), 7.0), crs=None)
+    assert ask(free, nowhere, tmp_path / "o.gpkg")["elevation"] == pytest.approx([7])
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"points": ""}, "No points were given; choose a point layer or a vector file."),
+        ({"output": ""}, "No output was given; name a .gpkg file for the points."),
+        ({"output": "o.csv"}, "The output o.csv must end in .gpkg"),
+        ({"output": "p.gpkg"}, "The output p.gpkg is also an input"),
+        ({"input": ""}, "No DEM was given"),
+        ({"sampling": "mean"}, "Sampling is 'mean'"),
+        ({"band": 0}, "Band is 0"),
+        ({"device": "gpu"}, "Device is 'gpu'"),
+    ],
+)
+def test_settings_say_what_is_wrong(values, words):
+    with pytest.raises(TerrainError) as refusal:
+        Settings(**{"input": "dem.tif", "points": "p.gpkg", "output": "o.gpkg", **values})
+    assert words in str(refusal.value) and str(refusal.value).endswith(".")
+
+
+def test_a_cancel_leaves_the_older_file(tmp_path):
+    dem = dems.write(tmp_path / "dem.tif", surfaces.fractal(SHAPE, 9))
+    points = layer(tmp_path / "p.gpkg", place(*np.random.default_rng(8).uniform(20, 270, (2, 500))))
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "o.gpkg").write_bytes(b"older")
+    with pytest.raises(Cancelled):
+        ask(dem, points, folder / "o.gpkg", dems.Heard(stop_at=1))
+    assert [path.name for path in folder.iterdir()] == ["o.gpkg"]
+    assert (folder / "o.gpkg").read_bytes() == b"older"
