@@ -7,6 +7,8 @@
 #   make bench-accuracy DATA=folder   every accuracy table: thesis' and honest protocol, simulated sensor (ARGS='--quick')
 #   make bench-speed                  speed and memory of the models beside GDAL (ARGS='--mpx 1 16 400 --keep')
 #   make bench-mesh [DATA=folder]     terrain meshes beside pydelatin's and pymartini's (ARGS='--side 4096')
+#   make bench-scene DATA=folder      generated towns beside real ones on held-out blocks (ARGS='--blocks 2')
+#   make train-scene DATA=folder      the scene model from its data (ARGS='prepare', 'train G', 'export')
 #   make zip                          the plugin as build/neural_terrain.zip, checked by the repository's rules
 #   make engine                       the engine's Python environment (TORCH_INDEX=... for another PyTorch index)
 #   make -s qgis ARGS='run neuralterrain:superresolve -- INPUT=... SCALE=4 OUTPUT=...'
@@ -17,7 +19,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := test
-.PHONY: demo test check bench bench-accuracy bench-speed bench-mesh zip engine qgis qgis-run clean system folders ready
+.PHONY: demo test check bench bench-accuracy bench-speed bench-mesh bench-scene train-scene zip engine qgis qgis-run clean system folders ready
 
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 QGIS_PYTHON ?= /usr/bin/python3
@@ -93,6 +95,14 @@ bench-speed: build/stamps/engine
 
 bench-mesh: build/stamps/test-packages
 	@$(CLEAN) $(ENGINE_PYTHON) tests/benchmarks/meshes.py $(if $(DATA),--data "$(abspath $(DATA))") $(ARGS)
+
+bench-scene: build/stamps/test-packages
+	@test -n "$(DATA)" || { echo "No data folder was given; say: make bench-scene DATA=folder." >&2; exit 2; }
+	@$(CLEAN) DATA="$(abspath $(DATA))" $(ENGINE_PYTHON) tests/benchmarks/scene.py $(ARGS)
+
+train-scene: build/stamps/test-packages
+	@test -n "$(DATA)" || { echo "No data folder was given; say: make train-scene DATA=folder ARGS='prepare'." >&2; exit 2; }
+	@$(CLEAN) DATA="$(abspath $(DATA))" $(ENGINE_PYTHON) tests/benchmarks/scene_training.py $(ARGS)
 
 # Two runs, because two interpreters: the library's tests in the engine, the plugin's in QGIS's Python.
 test: ready build/stamps/test-packages

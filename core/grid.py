@@ -319,6 +319,35 @@ def true_plane(grid: Grid) -> tuple[Change, str]:
     return change, local.to_wkt()
 
 
+def local_metric(crs: str, bounds: Bounds) -> str:
+    """The CRS in which distances within ``bounds`` of ``crs`` may be taken as metres, as WKT.
+
+    A projected CRS in metres whose lengths are right (:data:`TRUE_LENGTHS`, in the middle and at the corners) is that
+    itself; for all others it is the UTM zone of the middle, near a pole a Lambert azimuthal equal-area projection.
+    Raises :class:`TerrainError` where the middle is no place on Earth.
+    """
+    known = _horizontal(crs_of(crs))
+    west, south, east, north = bounds
+    x, y = (west + east) / 2, (south + north) / 2
+    places = [(x, y), (west, south), (west, north), (east, south), (east, north)]
+    if known.is_projected and _unit_m(known) == 1.0 and all(_is_true(crs, *place) for place in places):
+        return known.to_wkt()
+    longitude, latitude = pyproj.Transformer.from_crs(known, "EPSG:4326", always_xy=True).transform(x, y)
+    if not (math.isfinite(longitude) and abs(latitude) <= 90):
+        raise TerrainError(f"The point {x:.8g}, {y:.8g} is no place in {crs_name(crs)}; check the CRS of the layer.")
+    longitude = (longitude + 180) % 360 - 180
+    if not -80 <= latitude <= 84:
+        return ProjectedCRS(LambertAzimuthalEqualAreaConversion(latitude, longitude)).to_wkt()
+    zone = min(int((longitude + 180) // 6) + 1, 60)
+    return pyproj.CRS.from_epsg((32600 if latitude >= 0 else 32700) + zone).to_wkt()
+
+
+def _is_true(crs: str, x: float, y: float) -> bool:
+    """Whether lengths about a place of a CRS in metres are right."""
+    sides = metres_per_cell(Grid(1, 1, x - 50, y + 50, 100, 100, crs))
+    return bool(max(abs(side[0] / 100 - 1) for side in sides) <= TRUE_LENGTHS)
+
+
 def vertical_unit(crs: str) -> str | None:
     """Unit of the vertical axis of a compound or 3-D CRS, as in :data:`.vertical.METRES`; None where there is none."""
     if not crs:

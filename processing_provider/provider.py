@@ -7,13 +7,18 @@ from qgis.PyQt.QtGui import QIcon
 
 from .algorithm import RESOURCES, tr
 from .comparedem import CompareDems
+from .comparescenes import CompareScenes
 from .continuouscontours import ContinuousContours
 from .derive import Derive
 from .elevationprofile import ElevationProfile
 from .enginereport import EngineReport
+from .fillbuildings import FillBuildings
 from .fitsurface import FitSurface
+from .generateroads import GenerateRoads
+from .generatescene import GenerateScene
 from .meshreport import MeshReport
 from .meshtoraster import MeshToRaster
+from .preparescenedata import PrepareSceneData
 from .queryelevation import QueryElevation
 from .resampledem import ResampleDem
 from .setupengine import SetupEngine
@@ -21,6 +26,7 @@ from .superresolve import SuperResolve
 from .terrainmesh import TerrainMesh
 from .terrainsolid import TerrainSolid
 from .traindem import TrainDem
+from .validatescene import ValidateScene
 
 ALGORITHMS = (
     SuperResolve,
@@ -36,6 +42,12 @@ ALGORITHMS = (
     TerrainSolid,
     MeshToRaster,
     MeshReport,
+    GenerateScene,
+    GenerateRoads,
+    FillBuildings,
+    PrepareSceneData,
+    ValidateScene,
+    CompareScenes,
     SetupEngine,
     EngineReport,
 )
@@ -51,7 +63,7 @@ class TerrainProvider(QgsProcessingProvider):
         return tr("Neural Terrain")
 
     def longName(self) -> str:
-        return tr("Neural Terrain: finer elevation models and terrain meshes")
+        return tr("Neural Terrain: finer elevation models, terrain meshes and scenes")
 
     def icon(self) -> QIcon:
         return QIcon(self.svgIconPath())

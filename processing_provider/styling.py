@@ -32,8 +32,9 @@ from qgis.core import (
 )
 from qgis.PyQt.QtGui import QColor
 
+from ..core.jobs import generatescene as generatescene_job
 from ..core.jobs import superresolve as superresolve_job
-from . import contour_styling, mesh_styling
+from . import contour_styling, mesh_styling, scene_styling
 from .ramps import CIRCULAR, DIVERGING, SEQUENTIAL
 
 METRES_PER_DEGREE = 111_320.0
@@ -48,14 +49,22 @@ MESH = "mesh"
 CONTOURS = "contours"
 """Style of contour lines."""
 
-KINDS = {MESH: QgsMeshLayer, CONTOURS: QgsVectorLayer}
+SCENE = {
+    "roads": scene_styling.style_roads, "buildings": scene_styling.style_buildings,
+    "land use": scene_styling.style_land_use, "blocks": scene_styling.style_blocks,
+    "junctions": scene_styling.style_junctions, "violations": scene_styling.style_violations,
+    "dropped": scene_styling.style_dropped, "objects": scene_styling.style_objects,
+}  # fmt: skip
+"""Styles of the layers of a scene."""
+
+KINDS = {MESH: QgsMeshLayer, **dict.fromkeys((CONTOURS, *SCENE), QgsVectorLayer)}
 """Kinds of the layers that are no rasters, by style."""
 
 _alive: deque[Styler] = deque(maxlen=256)
 
 
 class Styler(QgsProcessingLayerPostProcessorInterface):
-    """Gives a loaded result layer its style: relief, difference, uncertainty, provenance, mesh or contours.
+    """Gives a loaded result layer its style: relief, difference, uncertainty, mesh, contours, roads and so on.
 
     Attributes
     ----------
@@ -73,6 +82,7 @@ class Styler(QgsProcessingLayerPostProcessorInterface):
             "provenance": style_provenance, MESH: mesh_styling.style_mesh,
             CONTOURS: contour_styling.style_contours, "slope": style_uncertainty, "aspect": style_aspect,
             "hillshade": style_hillshade, "curvature": style_difference, "bending": style_uncertainty,
+            "share": style_uncertainty, "heights": style_heights, "land classes": style_land_classes, **SCENE,
         }[style]  # fmt: skip
 
     def postProcessLayer(
@@ -90,7 +100,11 @@ class Styler(QgsProcessingLayerPostProcessorInterface):
 
 def styler(style: str) -> Styler:
     """A post-processor that stays alive although QGIS holds no reference; make it on the main thread."""
-    made = Styler(style)
+    return kept(Styler(style))
+
+
+def kept(made: Styler) -> Styler:
+    """Keep a post-processor alive."""
     _alive.append(made)
     return made
 
@@ -145,11 +159,29 @@ def style_hillshade(layer: QgsRasterLayer) -> None:
 
 def style_provenance(layer: QgsRasterLayer) -> None:
     """Show by name what each cell is."""
+    _classes(layer, superresolve_job.CLASSES)
+
+
+def _classes(layer: QgsRasterLayer, named: Sequence[tuple[str, tuple[int, int, int]]], first: int = 0) -> None:
+    """Show cells that hold the number of a class, from the ``first`` on."""
     classes = [
         QgsPalettedRasterRenderer.Class(number, QColor(*colour), name)
-        for number, (name, colour) in enumerate(superresolve_job.CLASSES)
+        for number, (name, colour) in enumerate(named)
+        if number >= first
     ]
     layer.setRenderer(QgsPalettedRasterRenderer(layer.dataProvider(), 1, classes))
+
+
+def style_heights(layer: QgsRasterLayer) -> None:
+    """Show heights of buildings darker the higher, and nothing where there is none."""
+    stops = [(0.0, "transparent", "none"), (0.01, scene_styling.STOREYS[0][1], "")]
+    stops += [(high, colour, f"{high:g} m") for high, colour in scene_styling.STOREYS if math.isfinite(high)]
+    _ramp(layer, 0.0, stops[-1][0], stops)
+
+
+def style_land_classes(layer: QgsRasterLayer) -> None:
+    """Show land use by name; cells without any are left out."""
+    _classes(layer, generatescene_job.LAND_CLASSES, 1)
 
 
 def _ramp(layer: QgsRasterLayer, low: float, high: float, stops: Sequence[tuple[float, str, str]]) -> None:

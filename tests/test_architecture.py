@@ -32,8 +32,9 @@ REPORTS = {"core/__main__.py", "core/jobs/enginereport.py"}
 """The two files that look at every package, to say which are there."""
 
 DOORS = {"rasterio": "core/raster/", "dask": "core/pipeline/", "distributed": "core/pipeline/",
-         "pyproj": "core/grid.py", "pyogrio": "core/vector/", "laspy": "core/vector/", "torch": "core/elevation/",
-         "safetensors": "core/elevation/", "manifold3d": "core/solid/", "numba": "core/compiled.py"}  # fmt: skip
+         "pyproj": "core/grid.py", "pyogrio": "core/vector/", "laspy": "core/vector/",
+         "torch": ("core/elevation/", "core/scene/"), "safetensors": ("core/elevation/", "core/scene/"),
+         "manifold3d": "core/solid/", "numba": "core/compiled.py"}  # fmt: skip
 
 GROUND = {"errors", "progress", "vertical", "grid"}
 MAY_IMPORT = {
@@ -68,14 +69,21 @@ MAY_IMPORT = {
     "mesh_check": GROUND | {"tiling", "compiled", "triangles"},
     "mesh_files": {"errors", "vertical", "grid", "triangles", "aside"},
     "vector": GROUND | {"aside"},
-    "scene": GROUND,
+    "streets": GROUND | {"compiled"},
+    "blocks": GROUND | {"streets"},
+    "buildings": GROUND | {"compiled", "streets", "blocks"},
+    "landuse": GROUND | {"streets", "blocks", "buildings"},
+    "scene_check": GROUND,
+    "scene": GROUND | {"compiled", "vector", "elevation", "streets", "blocks", "buildings", "landuse"},
+    "scene_files": GROUND | {"aside", "page", "provenance", "raster", "tiling", "vector"},
     "provenance": GROUND | {"elevation"},
 }
 """Which other parts of core a part of core may import."""
 
 ASSEMBLIES = {"__init__", "__main__", "worker", "jobs", "refinement", "learning", "comparison", "model_card",
               "model_training", "meshing", "readiness", "remeasuring", "solid", "continuous", "deriving", "querying",
-              "contouring", "profiling", "warping", "fitting"}  # fmt: skip
+              "contouring", "profiling", "warping", "fitting",
+              "generation", "cleaning", "validation", "likeness"}  # fmt: skip
 """Where the parts meet; these may import all of them."""
 
 ENUM_CLASS = re.compile(r"(Type|Flag|Stat|Role|Policy|Mode|State|Level|Format|Variant|Method)s?$")
@@ -438,7 +446,7 @@ def test_every_part_of_core_has_its_place_in_the_order():
 
 
 def test_the_list_of_jobs_is_the_folder_of_jobs():
-    modules = {path.stem for path in ROOT.glob("core/jobs/*.py")} - {"__init__", "settings", "dem"}
+    modules = {path.stem for path in ROOT.glob("core/jobs/*.py")} - {"__init__", "settings", "dem", "scene"}
     assert modules == set(job_names())
 
 

@@ -9,5 +9,6 @@ from __future__ import annotations
 
 NAMES = ("superresolve", "comparedem", "traindem", "derive", "resampledem", "fitsurface", "queryelevation",
          "elevationprofile", "continuouscontours", "terrainmesh", "terrainsolid", "meshtoraster", "meshreport",
+         "generatescene", "generateroads", "fillbuildings", "preparescenedata", "validatescene", "comparescenes",
          "enginereport")  # fmt: skip
 """Modules of this package that can be asked for by name."""

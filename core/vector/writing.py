@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyogrio
 import pyogrio.raw
 import shapely
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ KINDS = {0: "Point", 1: "LineString", 2: "LineString", 3: "Polygon", 4: "MultiPo
 
 FOR_GEOPACKAGE = {"VERSION": "1.2"}
 """Older GDALs, such as that of QGIS 3.22, warn of newer versions."""
+
+UNDATED = {"OGR_CURRENT_DATE": "2000-01-01T00:00:00.000Z", "OGR_GPKG_ALLOW_THREADED_RTREE": "NO"}
 
 BESIDE_SHAPEFILE = (".dbf", ".shx", ".cpg")
 DRIVER_ERRORS = (DataSourceError, FeatureError, FieldError, GeometryError, ValueError)
@@ -50,6 +53,10 @@ class Layer:
         WKT or ``EPSG:n``; empty where unknown.
     tags
         Further facts about the layer, kept where the format has a place for them (GeoPackage).
+    missing
+        Where an attribute has no value, by name; for columns whose values cannot say so themselves.
+    kind
+        What OGR calls the geometries; empty: what they are, which says nothing where there is none.
 
     """
 
@@ -58,6 +65,8 @@ class Layer:
     fields: Mapping[str, Sequence[Any] | NDArray[Any]] = field(default_factory=dict)
     crs: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    kind: str = ""
 
 
 def write(
@@ -72,11 +81,12 @@ def write(
     write_layers(path, [Layer(layer, geometries, fields, crs, tags or {})])
 
 
-def write_layers(path: str, layers: Sequence[Layer]) -> None:
+def write_layers(path: str, layers: Sequence[Layer], *, undated: bool = False) -> None:
     """Write layers to a file whose name says the format (:data:`DRIVERS`); several only to a GeoPackage.
 
     The file takes the place of an older one when it is complete. Raises :class:`TerrainError` where it cannot be
-    written; then nothing is left, and the older one is as it was.
+    written; then nothing is left, and the older one is as it was. An ``undated`` GeoPackage names a fixed date instead
+    of today's, so that the same layers are the same bytes.
     """
     target = Path(path)
     ending = target.suffix.lower()
@@ -87,9 +97,21 @@ def write_layers(path: str, layers: Sequence[Layer]) -> None:
         for other in _beside(ending, layers[0]):
             stack.enter_context(aside.written(target.with_suffix(other)))
         part = stack.enter_context(aside.written(target))
+        if undated:
+            stack.enter_context(_undated())
         for number, layer in enumerate(layers):
             _add(part, layer, DRIVERS[ending], append=number > 0)
         forget_journal(target)
+
+
+@contextlib.contextmanager
+def _undated() -> Iterator[None]:
+    """GDAL writes a fixed date into GeoPackages, and builds their indexes in one thread."""
+    pyogrio.set_gdal_config_options(UNDATED)
+    try:
+        yield
+    finally:
+        pyogrio.set_gdal_config_options(dict.fromkeys(UNDATED, None))
 
 
 def require_place(path: str) -> None:
@@ -112,7 +134,7 @@ def _beside(ending: str, layer: Layer) -> tuple[str, ...]:
 
 def _add(part: Path, layer: Layer, driver: str, append: bool) -> None:
     geometries = _geometries(layer.geometries)
-    kind = _kind(geometries)
+    kind = layer.kind or _kind(geometries)
     columns = [_column(values) for values in layer.fields.values()]
     special: dict[str, Any] = {}
     if driver == "GPKG":
@@ -124,6 +146,7 @@ def _add(part: Path, layer: Layer, driver: str, append: bool) -> None:
                 part,
                 geometry=shapely.to_wkb(geometries),
                 field_data=columns,
+                field_mask=[layer.missing.get(name) for name in layer.fields],
                 fields=list(layer.fields),
                 layer=layer.name or part.stem,
                 driver=driver,
@@ -140,6 +163,8 @@ def _add(part: Path, layer: Layer, driver: str, append: bool) -> None:
 
 def _geometries(given: Sequence[shapely.Geometry] | NDArray[Any]) -> NDArray[Any]:
     found = np.asarray(given)
+    if not len(found):
+        return np.zeros(0, object)
     return found if found.dtype == object else np.asarray(shapely.points(found), dtype=object)
 
 

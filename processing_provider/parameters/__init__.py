@@ -11,17 +11,20 @@ from .choices import choice, compression, honour_input, layout, precision, resum
 from .features import features
 from .meshes import is_temporary, mesh_crs, mesh_format, mesh_output, mesh_source, mesh_unit, mesh_z_factor
 from .numbers import cell_size, given_number, given_whole, memory, minutes, nodata, number, scale, seed, whole
-from .outputs import folder_output, html_output, raster_output, table_output, vector_output
+from .outputs import folder_output, html_output, optional_vector_output, raster_output, table_output, vector_output
 from .parameter import Call, Definition, Output, Parameter, helped
 from .points import classes, height_field, point_cloud
 from .rasters import band, dem_folder, dems, extent, grid, measured_dem, raster, reference, source, target_crs
+from .scenes import MadeLayer, area, finest, max_grade, polygons, roads, scene_seed, steps, style, water
 from .texts import device, given_text, model, options, recipe, scheduler, text, trained_model
 
 __all__ = [
     "Call",
     "Definition",
+    "MadeLayer",
     "Output",
     "Parameter",
+    "area",
     "band",
     "cell_size",
     "choice",
@@ -32,6 +35,7 @@ __all__ = [
     "device",
     "extent",
     "features",
+    "finest",
     "folder_output",
     "given_number",
     "given_text",
@@ -43,6 +47,7 @@ __all__ = [
     "html_output",
     "is_temporary",
     "layout",
+    "max_grade",
     "measured_dem",
     "memory",
     "mesh_crs",
@@ -55,19 +60,25 @@ __all__ = [
     "model",
     "nodata",
     "number",
+    "optional_vector_output",
     "options",
     "point_cloud",
+    "polygons",
     "precision",
     "raster",
     "raster_output",
     "recipe",
     "reference",
     "resume",
+    "roads",
     "sampling",
     "scale",
+    "scene_seed",
     "scheduler",
     "seed",
     "source",
+    "steps",
+    "style",
     "switch",
     "table_output",
     "target_crs",
@@ -75,6 +86,7 @@ __all__ = [
     "trained_model",
     "vector_output",
     "voids",
+    "water",
     "whole",
     "z_unit",
 ]

@@ -106,15 +106,17 @@ def resume() -> Parameter:
     )
 
 
-def choice(name: str, label: str, allowed: Sequence[str], text: str, advanced: bool = False) -> Parameter:
-    """One of a closed set of words; the first is the default."""
-    allowed = list(allowed)
+def choice(
+    name: str, label: str, allowed: Sequence[str], text: str, advanced: bool = False, default: str = ""
+) -> Parameter:
+    """One of a closed set of words; without a ``default`` it is the first."""
+    allowed, usual = list(allowed), default or allowed[0]
     return Parameter(
         name,
         lambda: helped(
-            QgsProcessingParameterEnum(name, label, allowed, False, allowed[0], False, True), text, advanced=advanced
+            QgsProcessingParameterEnum(name, label, allowed, False, usual, False, True), text, advanced=advanced
         ),
-        lambda call: {name.lower(): _word(call, name, allowed)},
+        lambda call: {name.lower(): given_word(call, name, allowed, usual)},
     )
 
 
@@ -127,16 +129,16 @@ def switch(name: str, label: str, help_text: str, default: bool = False) -> Para
     )
 
 
-def _word(call: Call, name: str, allowed: list[str]) -> str:
+def given_word(call: Call, name: str, allowed: list[str], usual: str) -> str:
     """The word as it was given, for the settings to judge: QGIS would make an unknown one the default in silence.
 
-    Its number will do too, which is what ``qgis_process help`` asks for.
+    Its number will do too, which is what ``qgis_process help`` asks for; ``usual`` stands for an empty one.
     """
     given = call.raw(name)
     number = str(given)
-    if number.isdigit() and int(number) < len(allowed):
+    if number not in allowed and number.isdigit() and int(number) < len(allowed):
         return allowed[int(number)]
-    return allowed[0] if given is None else str(given)
+    return usual if given is None else str(given)
 
 
 def _yes(call: Call, name: str, label: str, default: bool) -> bool:

@@ -37,11 +37,24 @@ def vector_output(
     ``kind`` is ``point``, ``line`` or ``polygon``; empty: any.
     """
     source_type = SOURCE_TYPES.get(kind, QgsProcessing.SourceType.TypeVectorAnyGeometry)
+    return _features_output(
+        QgsProcessingParameterVectorDestination(name, label, source_type, None, optional, not optional), text, style
+    )
+
+
+def optional_vector_output(name: str, label: str, text: str, style: str) -> Parameter:
+    """A file of features of any kind to write, which the dialog makes and others may leave out."""
+    source_type = QgsProcessing.SourceType.TypeVectorAnyGeometry
+    return _features_output(
+        QgsProcessingParameterVectorDestination(name, label, source_type, None, True, True), text, style
+    )
+
+
+def _features_output(definition: QgsProcessingParameterVectorDestination, text: str, style: str) -> Parameter:
+    name = definition.name()
     return Parameter(
         name,
-        lambda: helped(
-            QgsProcessingParameterVectorDestination(name, label, source_type, None, optional, not optional), text
-        ),
+        lambda: helped(definition.clone(), text),
         lambda call: {name.lower(): call.algorithm.parameterAsOutputLayer(call.parameters, name, call.context)},
         is_destination=True,
         style=style,
@@ -58,12 +71,12 @@ def table_output(name: str, label: str, text: str, kinds: str = "JSON files (*.j
     return _file_output(name, label, text, kinds, made=False)
 
 
-def folder_output(name: str, label: str, help_text: str) -> Parameter:
-    """A folder to write."""
+def folder_output(name: str, label: str, help_text: str, optional: bool = False) -> Parameter:
+    """A folder to write; an optional one is left out at first."""
     return Parameter(
         name,
-        lambda: helped(QgsProcessingParameterFolderDestination(name, label), help_text),
-        lambda call: {name.lower(): call.algorithm.parameterAsString(call.parameters, name, call.context)},
+        lambda: helped(QgsProcessingParameterFolderDestination(name, label, None, optional, not optional), help_text),
+        lambda call: {name.lower(): call.algorithm.parameterAsFileOutput(call.parameters, name, call.context)},
         is_destination=True,
     )
 

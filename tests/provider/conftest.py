@@ -101,6 +101,35 @@ def dem(tmp_path, write_dem):
     return write_dem(tmp_path / "dem.tif")
 
 
+@pytest.fixture(scope="session")
+def write_features():
+    """Write a layer of a GeoPackage from WKT and attributes (numbers or text); returns the file."""
+    from osgeo import gdal, ogr, osr
+
+    def write(path: Path, layer: str, shapes: list[str], epsg: int = 32632, **columns: list) -> Path:
+        kind = ogr.CreateGeometryFromWkt(shapes[0]).GetGeometryType() if shapes else ogr.wkbUnknown
+        file = gdal.OpenEx(str(path), gdal.OF_UPDATE) if path.exists() else None
+        file = file or gdal.GetDriverByName("GPKG").Create(str(path), 0, 0, 0, gdal.GDT_Unknown)
+        reference = osr.SpatialReference()
+        reference.ImportFromEPSG(epsg)
+        reference.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+        table = file.CreateLayer(layer, reference, kind)
+        for name, values in columns.items():
+            table.CreateField(ogr.FieldDefn(name, ogr.OFTString if isinstance(values[0], str) else ogr.OFTReal))
+        table.StartTransaction()
+        for number, shape in enumerate(shapes):
+            feature = ogr.Feature(table.GetLayerDefn())
+            feature.SetGeometry(ogr.CreateGeometryFromWkt(shape))
+            for name, values in columns.items():
+                feature.SetField(name, values[number])
+            table.CreateFeature(feature)
+        table.CommitTransaction()
+        del table, file
+        return path
+
+    return write
+
+
 @pytest.fixture
 def save_model(in_qgis, tmp_path):
     """Save a model of one step; returns the file. ``values`` are the step's, ``outputs`` those it shows."""

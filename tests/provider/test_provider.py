@@ -17,10 +17,18 @@ NAMES = {
     "OUTPUT FOOTPRINT",
     "meshtoraster": "INPUT CRS Z_FACTOR MESH_UNIT CELL_SIZE GRID COMPRESSION NODATA OUTPUT",
     "meshreport": "INPUT CRS Z_FACTOR MESH_UNIT DEM BAND Z_UNIT OUTPUT TABLE ERROR_RASTER",
+    "generatescene": "AREA DEM BAND ROADS BUILDINGS LANDCOVER EXISTING STYLE COVERAGE FAR MEAN_HEIGHT GREEN FINEST "
+    "STEPS MAX_GRADE SEED DEVICE OUTPUT RASTERS REPORT",
+    "generateroads": "AREA DEM BAND ROADS WATER STYLE MAX_GRADE STREET_DENSITY STEPS SEED DEVICE OUTPUT JUNCTIONS",
+    "fillbuildings": "AREA ROADS BLOCKS BUILDINGS WATER STYLE COVERAGE FAR MEAN_HEIGHT STEPS SEED DEVICE OUTPUT",
+    "preparescenedata": "ROADS BUILDINGS LANDCOVER Z_LIMIT MIN_BUILDING OUTPUT REPORT",
+    "validatescene": "ROADS BUILDINGS BLOCKS WATER DEM BAND MAX_GRADE EXISTING_ROADS EXISTING_BUILDINGS OUTPUT REPORT",
+    "comparescenes": "ROADS_A BUILDINGS_A AREA_A ROADS_B BUILDINGS_B AREA_B WINDOW OUTPUT REPORT",
     "enginereport": "OUTPUT",
 }
 TOOLS = {"superresolve", "comparedem", "traindem", "fitsurface", "queryelevation", "elevationprofile",
          "continuouscontours", "derive", "resampledem", "terrainmesh", "terrainsolid", "meshtoraster", "meshreport",
+         "generatescene", "generateroads", "fillbuildings", "preparescenedata", "validatescene", "comparescenes",
          "setupengine", "enginereport"}  # fmt: skip
 NUMBERS = {"ROWS", "COLUMNS", "TILES", "SECONDS", "VALID_SHARE", "FILLED_SHARE", "DEVICE_USED"}
 
@@ -95,10 +103,12 @@ def test_names_are_those_that_people_save_in_models(in_qgis):
 FROM_LAYERS = {
     "superresolve": {"crs", "no_data"}, "terrainmesh": {"crs", "no_data"}, "terrainsolid": {"crs", "no_data"},
     "comparedem": {"crs", "no_data", "reference_crs", "reference_no_data"},
+    **dict.fromkeys(("queryelevation", "elevationprofile", "continuouscontours", "derive", "resampledem"),
+                    {"crs", "no_data"}),
 }  # fmt: skip
 """Settings that come with a layer, when one is given."""
 
-STATED = {"superresolve": {"scale"}, "traindem": {"name", "title"}}
+STATED = {"superresolve": {"scale"}, "derive": {"scale"}, "traindem": {"name", "title"}}
 """Settings that the dialog states and that may be empty elsewhere."""
 
 

@@ -1,0 +1,1 @@
+"""Blocks: the faces of a street net, less its carriageways."""

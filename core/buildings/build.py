@@ -1,0 +1,320 @@
+"""Buildings of an area from the finest fields, with coverage, floor-area ratio and heights as asked for.
+
+``buildings`` is the one front door of this package; it goes through the fields in tiles. Coverage is steered by moving
+outer walls, then by leaving out or filling in; floors by one factor and then one by one. Everything follows from
+fields, streets, targets and seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from ..blocks.faces import Blocks, carriageways
+from ..progress import Progress
+from ..streets.build import Surroundings
+from ..streets.network import Network
+from ..streets.street_field import Lattice
+from . import walls as straight
+from .footprints import apart, closed, cut
+from .infill import chance, filled_in
+from .instances import arcs, labelled
+from .storeys import Storeys, storeys
+
+Floats = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+Shapes = NDArray[Any]
+
+SETBACK_M = 0.4
+FREE_SHIFT_M = 0.5
+MOST_SHIFT_M = 1.6
+CLOSE_ENOUGH = 0.003
+TILE_M, TILE_MARGIN_M = 2000.0, 200.0
+"""Buildings are made in squares of this size in the world's lattice; the fields are read so far beyond."""
+
+
+@dataclass(frozen=True)
+class FineField:
+    """The finest fields, ``(rows, cols)`` each.
+
+    Attributes
+    ----------
+    share
+        Share of each cell that buildings cover, 0 to 1.
+    wall_m
+        Distance from the nearest wall, positive inside buildings.
+    height_m
+        Height of the nearest building; 0 where unknown.
+
+    """
+
+    lattice: Lattice
+    share: NDArray[np.floating[Any]]
+    wall_m: NDArray[np.floating[Any]]
+    height_m: NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a user asks for; None leaves it to the fields. Shares of the area less water, metres."""
+
+    coverage: float | None = None
+    far: float | None = None
+    mean_height_m: float | None = None
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Buildings:
+    """Footprints with heights; origin 0 from the fields, 1 filled in by rule."""
+
+    shapes: Shapes
+    height_m: Floats
+    floors: Numbers
+    origin: Numbers
+
+    def __len__(self) -> int:
+        """Number of buildings."""
+        return len(self.shapes)
+
+
+@dataclass(frozen=True)
+class Site:
+    """What buildings have to keep clear of: shapes and the area left for them."""
+
+    area: Any
+    land: Any
+    taken: Shapes
+    land_m2: float
+    existing_m2: float
+
+
+def site_of(network: Network, around: Surroundings) -> Site:
+    """Streets with a setback, water and existing buildings."""
+    standing = np.array([shapely.buffer(around.buildings, 0.3, join_style="mitre"), shapely.buffer(around.water, 0.5)])
+    taken = np.concatenate([carriageways(network, SETBACK_M), shapely.get_parts(standing)])
+    land = shapely.difference(around.area, around.water)
+    inside = shapely.intersection(around.buildings, around.area)
+    return Site(around.area, land, taken[~shapely.is_empty(taken)], float(land.area), float(inside.area))
+
+
+def buildings(
+    fields: FineField, network: Network, blocks: Blocks, around: Surroundings, targets: Targets,
+    progress: Progress | None = None,
+) -> Buildings:  # fmt: skip
+    """All new buildings of an area, made tile by tile so that memory does not grow with it."""
+    progress = progress or Progress()
+    site = site_of(network, around)
+    parts = tiles(fields.lattice, site.land)
+    covered = np.array([_covered_m2(fields, tile, site.land) for tile in parts], np.float64)
+    wanted_m2 = float(covered.sum())
+    if targets.coverage is not None:
+        wanted_m2 = max(targets.coverage * site.land_m2 - site.existing_m2, 0.0)
+    share = covered / max(float(covered.sum()), 1e-9)
+    most_m = FREE_SHIFT_M if targets.coverage is None else MOST_SHIFT_M
+    shapes, height, missing = [np.zeros(0, object)], [np.zeros(0)], 0.0
+    for number, tile in enumerate(parts):
+        progress.report(0.9 * number / len(parts), "Drawing buildings")
+        goal_m2 = float(share[number]) * wanted_m2 + missing
+        found, heights = _of_tile(fields, tile, network, site, (goal_m2, most_m))
+        missing = goal_m2 - float(shapely.area(found).sum())
+        shapes.append(found)
+        height.append(heights)
+    progress.report(0.9, "Fitting buildings to what was asked for")
+    return _finished(np.concatenate(shapes), np.concatenate(height), blocks, site, (wanted_m2, targets))
+
+
+def _finished(
+    shapes: Shapes, height: Floats, blocks: Blocks, site: Site, wish: tuple[float, Targets]
+) -> Buildings:  # fmt: skip
+    """Buildings of all tiles, apart from each other, with coverage and heights as asked for."""
+    wanted_m2, targets = wish
+    shapes = apart(shapes)
+    keep = ~shapely.is_missing(shapes)
+    shapes, height, origin = shapes[keep], height[keep], np.zeros(int(keep.sum()), np.int64)
+    if targets.coverage is not None:
+        shapes, height, origin = _steered(shapes, height, blocks, site, (wanted_m2, targets.seed))
+    order = _order(shapes)
+    made = storeys(
+        shapely.area(shapes[order]), height[order], Storeys(targets.far, targets.mean_height_m, site.land_m2)
+    )
+    return Buildings(shapes[order], made[0], made[1], origin[order])
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A square of the world's lattice: its bounds, the cells in it, and those of the window that is looked at."""
+
+    bounds: tuple[float, float, float, float]
+    cells: tuple[slice, slice]
+    window: tuple[slice, slice]
+
+
+def tiles(lattice: Lattice, land: Any) -> list[Tile]:
+    """Tiles of a lattice that hold land, from south-west to north-east."""
+    west, south, east, north = lattice.bounds
+    shapely.prepare(land)
+    found = []
+    for y in np.arange(np.floor(south / TILE_M), np.ceil(north / TILE_M)) * TILE_M:
+        for x in np.arange(np.floor(west / TILE_M), np.ceil(east / TILE_M)) * TILE_M:
+            bounds = (float(x), float(y), float(x) + TILE_M, float(y) + TILE_M)
+            if shapely.intersects(land, shapely.box(*bounds)):
+                found.append(Tile(bounds, lattice.within(bounds, 0.0), lattice.within(bounds, TILE_MARGIN_M)))
+    return found
+
+
+def _covered_m2(fields: FineField, tile: Tile, land: Any) -> float:
+    """Ground of a tile's land that buildings cover in the fields."""
+    share = np.asarray(fields.share[tile.cells], np.float64)
+    if not share.size:
+        return 0.0
+    if not shapely.contains_properly(land, shapely.box(*tile.bounds)):
+        rows, cols = (np.arange(one.start, one.stop) + 0.5 for one in tile.cells)
+        x, y = np.meshgrid(cols, rows)
+        centres = fields.lattice.ground(np.column_stack([x.ravel(), y.ravel()]))
+        share = share * shapely.contains_xy(land, centres).reshape(share.shape)
+    return float(share.sum()) * fields.lattice.cell_m**2
+
+
+def _of_tile(
+    fields: FineField, tile: Tile, network: Network, site: Site, goal: tuple[float, float]
+) -> tuple[Shapes, Floats]:
+    """Footprints and heights of the buildings whose middle lies in a tile."""
+    lattice = fields.lattice.cut(*tile.window)
+    share, wall_m, height_m = (
+        np.asarray(values[tile.window], np.float64) for values in (fields.share, fields.wall_m, fields.height_m)
+    )
+    label = labelled(share, wall_m)
+    if not label.any():
+        return np.zeros(0, object), np.zeros(0)
+    window = FineField(lattice, share, wall_m, height_m)
+    inside = _middles_in(label, lattice, tile.bounds)
+    around = shapely.box(*tile.bounds).buffer(2 * TILE_MARGIN_M, join_style="mitre")
+    near = network.take(shapely.intersects(network.lines, around))
+    taken = site.taken[shapely.intersects(site.taken, around)]
+    shapes = _shaped(label, window, near, replace(site, taken=taken), (*goal, inside))
+    height = _median_heights(label, height_m)
+    keep = ~shapely.is_missing(shapes)
+    return shapes[keep], height[keep]
+
+
+def _middles_in(
+    label: NDArray[np.int32], lattice: Lattice, bounds: tuple[float, float, float, float]
+) -> NDArray[np.bool_]:
+    """Whether the middle of each label lies within bounds, ``(count - 1,)``."""
+    at = _middles(label, lattice)
+    west, south, east, north = bounds
+    return np.asarray((at[:, 0] >= west) & (at[:, 0] < east) & (at[:, 1] >= south) & (at[:, 1] < north))
+
+
+def _middles(label: NDArray[np.int32], lattice: Lattice) -> Floats:
+    """Mean place of each label's cells in metres, ``(count - 1, 2)``."""
+    rows, cols = np.nonzero(label)
+    who = label[rows, cols]
+    count = int(label.max()) + 1
+    size = np.maximum(np.bincount(who, minlength=count), 1)
+    return lattice.ground(np.column_stack([np.bincount(who, v + 0.5, count) / size for v in (cols, rows)])[1:])
+
+
+def _shaped(
+    label: NDArray[np.int32], fields: FineField, network: Network, site: Site,
+    goal: tuple[float, float, NDArray[np.bool_]],
+) -> Shapes:  # fmt: skip
+    """Footprints of chosen labels whose area comes nearest to a goal by moving outer walls by so much at most."""
+    wanted_m2, most_m, inside = goal
+    count = int(label.max()) + 1
+    points, begins, sides, ends = arcs(label, np.asarray(fields.wall_m, np.float64))
+    drawn = straight.straight_walls(fields.lattice.ground(points), begins, sides, ends)
+    axis = straight.to_street(straight.axes(drawn, count), _street_axes(label, fields.lattice, network))
+    corners = straight.corners_of(straight.snapped(drawn, axis))
+    own = np.isin(corners.walls.sides, 1 + np.flatnonzero(inside)).any(axis=1)
+    outer_m = float(corners.walls.length[(corners.outward != 0) & own].sum())
+    shift, best = 0.0, (np.inf, np.zeros(count - 1, object))
+    for _ in range(3):
+        drawn_shapes = closed(corners.walls, corners.places(shift), count)
+        drawn_shapes[~inside] = None
+        shapes = apart(cut(drawn_shapes, site.taken, site.area))
+        missing = wanted_m2 - float(np.nansum(shapely.area(shapes)))
+        if abs(missing) < best[0]:
+            best = (abs(missing), shapes)
+        if abs(missing) < CLOSE_ENOUGH * site.land_m2:
+            break
+        shift = float(np.clip(shift + missing / max(outer_m, 1.0), -most_m, most_m))
+    return best[1]
+
+
+def _street_axes(label: NDArray[np.int32], lattice: Lattice, network: Network) -> Floats:
+    """Direction of the street nearest to each label, not a number without streets, ``(count,)``."""
+    count = int(label.max()) + 1
+    axis = np.full(count, np.nan)
+    if not len(network):
+        return axis
+    points = shapely.points(_middles(label, lattice))
+    pieces = _pieces(network)
+    number, nearest = shapely.STRtree(pieces).query_nearest(points, max_distance=120.0, all_matches=False)
+    along = shapely.get_coordinates(pieces[nearest]).reshape(-1, 2, 2)
+    across = along[:, 1] - along[:, 0]
+    axis[1 + number] = np.arctan2(across[:, 1], across[:, 0])
+    return axis
+
+
+def _pieces(network: Network) -> Shapes:
+    """Straight pieces of all streets that are long enough to have a direction."""
+    points, owner = shapely.get_coordinates(network.lines, return_index=True)
+    same = owner[1:] == owner[:-1]
+    pairs = np.stack([points[:-1], points[1:]], axis=1)[same]
+    long = np.hypot(*(pairs[:, 1] - pairs[:, 0]).T) > 4.0
+    return np.asarray(shapely.linestrings(pairs[long] if long.any() else pairs), object)
+
+
+def _median_heights(label: NDArray[np.int32], height_m: Floats) -> Floats:
+    """Median height of each label's cells; the town's median where unknown, 6.2 m where nothing is known."""
+    rows, cols = np.nonzero(label)
+    who, value = label[rows, cols], height_m[rows, cols]
+    known = value > 0
+    usual = float(np.median(value[known])) if known.any() else 6.2
+    value = np.where(known, value, usual)
+    order = np.lexsort((value, who))
+    size = np.bincount(who, minlength=int(label.max()) + 1)[1:]
+    first = np.cumsum(size) - size
+    return np.asarray(value[order][first + size // 2], np.float64)
+
+
+def _steered(
+    shapes: Shapes, height: Floats, blocks: Blocks, site: Site, wish: tuple[float, int]
+) -> tuple[Shapes, Floats, Numbers]:
+    """Leave buildings out, or fill in, until so many m2 are covered, by a seed."""
+    wanted, seed = wish
+    origin = np.zeros(len(shapes), np.int64)
+    area = shapely.area(shapes)
+    if area.sum() > wanted + CLOSE_ENOUGH * site.land_m2:
+        keep = _fitting(area, np.argsort(chance(shapes, seed), kind="stable"), wanted)
+        shapes, height, origin, area = shapes[keep], height[keep], origin[keep], area[keep]
+    if area.sum() < wanted - CLOSE_ENOUGH * site.land_m2:
+        more = filled_in(shapes, blocks, site.taken, wanted - float(area.sum()), seed)
+        usual = float(np.median(height)) if len(height) else 6.2
+        shapes = np.concatenate([shapes, more])
+        height = np.concatenate([height, np.full(len(more), usual)])
+        origin = np.concatenate([origin, np.ones(len(more), np.int64)])
+    return shapes, height, origin
+
+
+def _fitting(area: Floats, order: Numbers, wanted_m2: float) -> NDArray[np.bool_]:
+    """Which buildings stay, taken in an order, each that still fits."""
+    keep, total = np.zeros(len(area), bool), 0.0
+    for k in order:
+        if total + area[k] <= wanted_m2:
+            keep[k] = True
+            total += float(area[k])
+    return keep
+
+
+def _order(shapes: Shapes) -> Numbers:
+    """Footprints from south-west to north-east by their bounds."""
+    if not len(shapes):
+        return np.zeros(0, np.int64)
+    return np.asarray(np.lexsort(shapely.bounds(shapes).T[::-1]), np.int64)

@@ -1,0 +1,1 @@
+"""Land use and objects by stated rules."""

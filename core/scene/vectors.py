@@ -1,0 +1,148 @@
+"""The vector half of a scene: from fields of the model to streets, junctions, blocks, buildings, land use and objects.
+
+Two steps, since the finest fields are made for streets that lie already: :func:`lay_streets`, then :func:`build_up`.
+The same fields, surroundings, targets and versions give the same bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from ..blocks.faces import Blocks, blocks
+from ..buildings.build import Buildings, FineField, Targets, buildings
+from ..errors import TerrainError
+from ..landuse.rules import LandUse, Objects, land_use, objects
+from ..progress import Progress
+from ..streets import network as net
+from ..streets.build import EMPTY, StreetResult, StreetSettings, Surroundings, streets
+from ..streets.network import Nodes
+from ..streets.street_field import StreetField
+from ..streets.terrain import Terrain
+from ..streets.widths import fitted
+
+Shapes = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Existing:
+    """The user's own features as they were read: lines with ranks and polygons; never changed, only built around."""
+
+    roads: Shapes
+    rank: NDArray[np.int64]
+    buildings: Shapes
+    water: Shapes
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All vector layers; ``roads`` are the user's own lines as they were, then the generated pieces of the net."""
+
+    roads: Shapes
+    road_rank: NDArray[np.int64]
+    road_origin: NDArray[np.int64]
+    width_m: NDArray[np.float64]
+    net: StreetResult
+    junctions: Nodes
+    blocks: Blocks
+    buildings: Buildings
+    land_use: LandUse
+    objects: Objects
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What a scene has come to, the user's own buildings included: shares of the land, metres."""
+
+    land_m2: float
+    coverage: float
+    far: float
+    mean_height_m: float
+
+
+def delivered(scene: Scene, surroundings: Surroundings) -> Delivered:
+    """Coverage with all buildings; floor-area ratio and mean height, weighted by footprint, of the new ones."""
+    land = float(shapely.difference(surroundings.area, surroundings.water).area)
+    area = shapely.area(scene.buildings.shapes)
+    standing = float(shapely.intersection(surroundings.buildings, surroundings.area).area)
+    floor_area = float((area * scene.buildings.floors).sum())
+    mean = float((area * scene.buildings.height_m).sum() / area.sum()) if len(area) else 0.0
+    return Delivered(land, (float(area.sum()) + standing) / max(land, 1e-9), floor_area / max(land, 1e-9), mean)
+
+
+def nothing() -> Existing:
+    """No feature of the user's."""
+    none = np.zeros(0, object)
+    return Existing(none, np.zeros(0, np.int64), none, none)
+
+
+def clean_area(area: Any) -> Any:
+    """The polygonal part of an area, valid and on the millimetre grid.
+
+    Raises
+    ------
+    TerrainError
+        Nothing of it is a polygon of at least 100 m2.
+
+    """
+    valid = shapely.make_valid(shapely.force_2d(area), method="structure", keep_collapsed=False)
+    valid = shapely.set_precision(valid, net.GRID_M)
+    parts = [part for part in shapely.get_parts(shapely.get_parts([valid])) if part.geom_type == "Polygon"]
+    whole = shapely.union_all(np.array(parts, object), grid_size=net.GRID_M) if parts else EMPTY
+    if whole.area < 100.0:
+        message = f"The area covers {whole.area:.1f} m2; draw a polygon of at least 100 m2."
+        raise TerrainError(message)
+    return whole
+
+
+def around(area: Any, existing: Existing, terrain: Terrain | None = None) -> Surroundings:
+    """What generated features have to respect, with broken shapes mended for this purpose only."""
+    lines = shapely.get_parts(existing.roads)
+    number = np.repeat(np.arange(len(existing.roads)), shapely.get_num_geometries(existing.roads))
+    line = shapely.get_type_id(lines) == shapely.GeometryType.LINESTRING
+    own = net.of_lines(lines[line], existing.rank[number[line]], net.EXISTING, number[line])
+    return Surroundings(clean_area(area), _whole(existing.water), net.planar(own), _whole(existing.buildings), terrain)
+
+
+def _whole(shapes: Shapes) -> Any:
+    """The union of polygons, mended where needed."""
+    if not len(shapes):
+        return EMPTY
+    mended = shapely.make_valid(shapely.force_2d(shapes), method="structure", keep_collapsed=False)
+    parts = shapely.get_parts(shapely.get_parts(mended))
+    return shapely.union_all(parts[shapely.area(parts) > 0], grid_size=net.GRID_M)
+
+
+def lay_streets(
+    field: StreetField, surroundings: Surroundings, settings: StreetSettings, progress: Progress | None = None
+) -> StreetResult:
+    """The street net of an area."""
+    return streets(field, surroundings, settings, progress)
+
+
+def build_up(
+    fields: FineField, laid: StreetResult, surroundings: Surroundings, existing: Existing,
+    targets: Targets, green_share: float | None = None, progress: Progress | None = None,
+) -> Scene:  # fmt: skip
+    """Everything that follows from the streets and the finest fields."""
+    progress = progress or Progress()
+    progress.report(0.0, "Laying out blocks")
+    network = fitted(laid.network, fields.wall_m, fields.lattice)
+    ground = blocks(network, surroundings.area, surroundings.water, progress.step(0.0, 0.15))
+    built = buildings(fields, network, ground, surroundings, targets, progress.step(0.15, 0.85))
+    progress.report(0.85, "Choosing land use")
+    use = land_use(ground, built, green_share)
+    standing = shapely.union(surroundings.buildings, surroundings.water)
+    things = objects(network, use, built, standing, targets.seed)
+    own = network.origin != net.EXISTING
+    new = network.take(own)
+    roads = np.concatenate([existing.roads, new.lines])
+    rank = np.concatenate([existing.rank, new.rank])
+    origin = np.concatenate([np.full(len(existing.roads), net.EXISTING, np.int64), new.origin])
+    width = np.concatenate([np.asarray(net.WIDTH_M)[existing.rank], network.width_m[own]])
+    progress.report(1.0, "Scene built")
+    return Scene(roads, rank, origin, width, laid, net.nodes(network), ground, built, use, things)

@@ -1,0 +1,1 @@
+"""Proofs on finished layers, which share nothing with what made them."""
