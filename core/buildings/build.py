@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from ..blocks.faces import Blocks, carriageways
 from ..progress import Progress
@@ -20,9 +21,9 @@ from ..streets.build import Surroundings
 from ..streets.network import Network
 from ..streets.street_field import Lattice
 from . import walls as straight
-from .footprints import apart, closed, cut
+from .footprints import apart, closed, cut, parted
 from .infill import chance, filled_in
-from .instances import arcs, labelled
+from .instances import arcs, gaps, labelled
 from .storeys import Storeys, storeys
 
 Floats = NDArray[np.float64]
@@ -33,6 +34,10 @@ SETBACK_M = 0.4
 FREE_SHIFT_M = 0.5
 MOST_SHIFT_M = 1.6
 CLOSE_ENOUGH = 0.003
+LEAST_GAP_M, GAPS_M = 0.4, (0.6, 2.0)
+"""Neighbours with more open ground between them do not touch, but have a gap of so much."""
+NEIGHBOURS, NEAR_M, ALIKE_DEG, ALIGNED = 8, 70.0, 12.0, 0.8
+"""A building takes the mean direction of so many neighbours if these agree so well, and it nearly has it itself."""
 TILE_M, TILE_MARGIN_M = 2000.0, 200.0
 """Buildings are made in squares of this size in the world's lattice; the fields are read so far beyond."""
 
@@ -229,13 +234,17 @@ def _shaped(
     count = int(label.max()) + 1
     points, begins, sides, ends = arcs(label, np.asarray(fields.wall_m, np.float64))
     drawn = straight.straight_walls(fields.lattice.ground(points), begins, sides, ends)
-    axis = straight.to_street(straight.axes(drawn, count), _street_axes(label, fields.lattice, network))
+    axis = _with_neighbours(straight.axes(drawn, count), _middles(label, fields.lattice))
+    axis = straight.to_street(axis, _street_axes(label, fields.lattice, network))
     corners = straight.corners_of(straight.snapped(drawn, axis))
+    pairs, gap_m = gaps(label, fields.share, fields.lattice.cell_m)
+    wide = gap_m > LEAST_GAP_M
+    between = (pairs[wide] - 1, np.clip(gap_m[wide], *GAPS_M))
     own = np.isin(corners.walls.sides, 1 + np.flatnonzero(inside)).any(axis=1)
     outer_m = float(corners.walls.length[(corners.outward != 0) & own].sum())
     shift, best = 0.0, (np.inf, np.zeros(count - 1, object))
     for _ in range(3):
-        drawn_shapes = closed(corners.walls, corners.places(shift), count)
+        drawn_shapes = parted(closed(corners.walls, corners.places(shift), count), *between)
         drawn_shapes[~inside] = None
         shapes = apart(cut(drawn_shapes, site.taken, site.area))
         missing = wanted_m2 - float(np.nansum(shapely.area(shapes)))
@@ -245,6 +254,21 @@ def _shaped(
             break
         shift = float(np.clip(shift + missing / max(outer_m, 1.0), -most_m, most_m))
     return best[1]
+
+
+def _with_neighbours(axis: Floats, middles: Floats) -> Floats:
+    """Axes of buildings in line with those of their neighbours where these agree, modulo a quarter turn."""
+    if len(middles) < 3:
+        return axis
+    away, near = cKDTree(middles).query(middles, k=min(NEIGHBOURS, len(middles)), distance_upper_bound=NEAR_M)
+    known = np.isfinite(away)
+    four = np.append(np.exp(4j * axis[1:]), 0.0)
+    mean = four[np.where(known, near, len(middles))].sum(axis=1) / known.sum(axis=1)
+    turn = np.angle(mean * np.conj(four[:-1])) / 4
+    alike = (np.abs(mean) > ALIGNED) & (np.abs(turn) < np.radians(ALIKE_DEG))
+    out = axis.copy()
+    out[1:] += np.where(alike, turn, 0.0)
+    return out
 
 
 def _street_axes(label: NDArray[np.int32], lattice: Lattice, network: Network) -> Floats:

@@ -59,6 +59,23 @@ def _largest_parts(shapes: Shapes) -> Shapes:
     return out
 
 
+def parted(shapes: Shapes, pairs: Numbers, gap_m: Floats) -> Shapes:
+    """Footprints with open ground between neighbours that do not touch; ``pairs`` counts buildings from 0."""
+    known = ~shapely.is_missing(shapes[pairs]).any(axis=1)
+    one, two = pairs[known].T
+    common = shapely.intersection(shapes[one], shapes[two])
+    strips = shapely.buffer(common, gap_m[known] / 2, cap_style="square", join_style="mitre")
+    owner = np.concatenate([one, two])
+    order = np.argsort(owner, kind="stable")
+    touched, first = np.unique(owner[order], return_index=True)
+    groups = np.split(np.concatenate([strips, strips])[order], first[1:])
+    out = np.asarray(shapes, object).copy()
+    for k, group in zip(touched, groups, strict=False):
+        out[k] = shapely.difference(out[k], shapely.union_all(group), grid_size=GRID_M)
+    out[touched] = _largest_parts(out[touched])
+    return out
+
+
 def cut(shapes: Shapes, taken: Shapes, area: Any) -> Shapes:
     """Footprints less what is taken (streets with setback, water, existing buildings) and inside an area.
 

@@ -10,7 +10,7 @@ import shapely
 from numpy.typing import NDArray
 
 from ..blocks.faces import Blocks
-from ..streets.network import snap
+from ..streets.network import GRID_M, snap
 
 Floats = NDArray[np.float64]
 Shapes = NDArray[Any]
@@ -58,15 +58,21 @@ def _leftovers(blocks: Shapes, standing: Shapes, side_m: float, seed: int) -> Sh
         inner = shapely.buffer(block, -YARD_M, join_style="mitre")
         if tree is not None and not inner.is_empty:
             near = standing[np.sort(tree.query(inner, "dwithin", distance=YARD_M))]
-            inner = shapely.difference(inner, shapely.union_all(shapely.buffer(near, YARD_M, join_style="mitre")))
+            yards = shapely.union_all(shapely.buffer(near, YARD_M, join_style="mitre"), grid_size=GRID_M)
+            inner = shapely.difference(inner, yards, grid_size=GRID_M)
         open_m = shapely.buffer(shapely.buffer(inner, -NARROW_M, join_style="mitre"), NARROW_M, join_style="mitre")
         if not open_m.is_empty:
-            found.append(_cut_up(shapely.intersection(open_m, inner), block, side_m))
-    lots = np.concatenate(found)
-    lots = shapely.set_precision(lots, 0.001)
-    lots = shapely.get_parts(lots)
-    lots = lots[(shapely.get_type_id(lots) == shapely.GeometryType.POLYGON) & (shapely.area(lots) >= LEAST_M2)]
+            ground = _polygons(np.array([shapely.intersection(open_m, inner, grid_size=GRID_M)], object))
+            found += [_cut_up(part, block, side_m) for part in ground]
+    lots = _polygons(np.concatenate(found))
+    lots = lots[shapely.area(lots) >= LEAST_M2]
     return np.asarray(lots[np.argsort(chance(lots, seed), kind="stable")], object)
+
+
+def _polygons(shapes: Shapes) -> Shapes:
+    """The polygons among the parts of shapes."""
+    parts = shapely.get_parts(shapely.get_parts(shapes))
+    return np.asarray(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON], object)
 
 
 def _cut_up(ground: Any, block: Any, side_m: float) -> Shapes:
@@ -81,7 +87,7 @@ def _cut_up(ground: Any, block: Any, side_m: float) -> Shapes:
         x * side_m, y * side_m, (x + 1) * side_m - 2 * YARD_M, (y + 1) * side_m - 2 * YARD_M
     )  # fmt: skip
     cells = shapely.transform(cells, lambda at: at @ turn + points[0])
-    return np.asarray(shapely.get_parts(shapely.intersection(cells, ground)), object)
+    return _polygons(np.asarray(shapely.intersection(cells, ground, grid_size=GRID_M), object))
 
 
 def chance(shapes: Shapes, seed: int) -> Floats:

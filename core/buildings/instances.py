@@ -1,10 +1,13 @@
 """Single buildings in the finest fields: one number per building on cells of 2 m, and arcs of wall between them.
 
-A building is a core away from walls, grown to the outline. Walls between two cells lie where the two cells' distances
-from a wall say, so arcs are exact to a fraction of a cell. Coordinates here are cells: x eastward, y southward.
+A building is a core of cells without a wall between them, grown to the outline. Walls between two cells lie where the
+two cells' distances from a wall say, so arcs are exact to a fraction of a cell. Coordinates here are cells: x eastward,
+y southward.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +19,8 @@ Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 Labels = NDArray[np.int32]
 
-CORE_M = 1.05
-"""Cells on both sides of a wall between them are a metre away from it."""
+STRAIGHT_M, DIAGONAL_M = 2.12, 3.0
+"""Neighbouring cells whose distances from walls add up to more have no wall between them."""
 REACH_CELLS = 3.0
 LEAST_CELLS = 3
 
@@ -25,7 +28,8 @@ LEAST_CELLS = 3
 def labelled(share: Floats, wall_m: Floats, inside: float = 0.5) -> Labels:
     """Number of the building on each cell, 0 on open ground; every number is one piece joined by edges."""
     built = share >= inside
-    cores, count = ndimage.label((wall_m > CORE_M) & built)
+    cores = _cores(built, wall_m)
+    count = int(cores.max(initial=0))
     pieces, _ = ndimage.label(built)
     has_core = np.bincount(pieces[cores > 0], minlength=pieces.max() + 1) > 0
     lone = np.where(has_core[pieces], 0, pieces)
@@ -33,6 +37,57 @@ def labelled(share: Floats, wall_m: Floats, inside: float = 0.5) -> Labels:
     away, nearest = ndimage.distance_transform_edt(cores == 0, return_indices=True)
     label = np.where(built & (away <= REACH_CELLS), cores[tuple(nearest)], 0).astype(np.int32)
     return _in_one_piece(label)
+
+
+@compiled
+def _cores(built: NDArray[np.bool_], wall_m: Floats) -> Labels:
+    """Cells between which no wall can be, numbered from 1 by their first cell; 0 for cells joined to no other.
+
+    Two points with a wall between them are together no farther from walls than from each other.
+    """
+    rows, cols = built.shape
+    out = np.zeros((rows, cols), np.int32)
+    stack = np.empty(rows * cols, np.int64)
+    count = 0
+    for start in range(rows * cols):
+        i, j = start // cols, start % cols
+        if not built[i, j] or out[i, j] > 0 or wall_m[i, j] <= 0:
+            continue
+        count += 1
+        out[i, j] = count
+        stack[0], top, size = start, 1, 1
+        while top > 0:
+            top -= 1
+            y, x = stack[top] // cols, stack[top] % cols
+            for k in range(8):
+                v, u = y + (0, 0, 1, -1, 1, 1, -1, -1)[k], x + (1, -1, 0, 0, 1, -1, 1, -1)[k]
+                if v < 0 or u < 0 or v >= rows or u >= cols or not built[v, u] or out[v, u] > 0:
+                    continue
+                if wall_m[v, u] > 0 and wall_m[y, x] + wall_m[v, u] > (STRAIGHT_M if k < 4 else DIAGONAL_M):
+                    out[v, u] = count
+                    stack[top] = v * cols + u
+                    top += 1
+                    size += 1
+        if size == 1:
+            out[i, j] = 0
+            count -= 1
+    return out
+
+
+def gaps(label: Labels, share: NDArray[np.floating[Any]], cell_m: float) -> tuple[Numbers, Floats]:
+    """Pairs of neighbouring buildings ``(P, 2)`` and the mean width of the open ground between them, in metres.
+
+    What the cells on both sides of a common wall lack of being full is that ground.
+    """
+    pairs, widths = [], []
+    for a, b in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        meet = (label[a] != label[b]) & (label[a] > 0) & (label[b] > 0)
+        pairs.append(np.sort(np.column_stack([label[a][meet], label[b][meet]]), axis=1))
+        widths.append((2.0 - share[a][meet] - share[b][meet]) * cell_m)
+    found, number = np.unique(np.concatenate(pairs), axis=0, return_inverse=True)
+    number = number.ravel()
+    total = np.bincount(number, np.concatenate(widths), len(found))
+    return found.astype(np.int64), total / np.maximum(np.bincount(number, minlength=len(found)), 1)
 
 
 def _in_one_piece(label: Labels) -> Labels:

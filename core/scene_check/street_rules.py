@@ -27,6 +27,8 @@ STUB_M = 3.0
 """Shorter dead ends are slivers, and so are those that end inside the carriageway of the street they leave."""
 STATION_M = 5.0
 """Grades are taken over pieces so long, or shorter."""
+NECK_M = 0.5
+"""No way leads through where ground is narrower than twice this."""
 MOST_CELLS = 1_000_000
 """Whether slopes keep streets apart is looked for on a lattice of at most so many cells."""
 
@@ -110,7 +112,7 @@ class _Reasons:
     def _pieces(self, lines: Numbers) -> list[int]:
         """Pieces of land that hold the middle of a line."""
         middle = shapely.line_interpolate_point(self._layers.roads[lines], 0.5, normalized=True)
-        found = shapely.STRtree(self._land).query(middle, predicate="dwithin", distance=TOUCH_M)[1]
+        found = shapely.STRtree(self._land).query(middle, predicate="dwithin", distance=TOUCH_M + NECK_M)[1]
         return np.unique(found).tolist()
 
     def _terraces(self, lines: Numbers) -> list[int]:
@@ -139,8 +141,9 @@ def _land(layers: Ready) -> Shapes:
     whole = layers.area
     if whole is None and len(layers.blocks):
         made = ~layers.road_kept  # the user's own may lead far beyond
-        ways = shapely.buffer(layers.roads[made], layers.width_m[made] / 2 + TOUCH_M)
+        ways = shapely.buffer(layers.roads[made], np.maximum(layers.width_m[made] / 2, 2 * NECK_M) + TOUCH_M)
         whole = shapely.union_all(np.concatenate([shapely.buffer(layers.blocks, 10 * TOUCH_M), ways]))
+        whole = shapely.buffer(whole, -NECK_M)
     if whole is None and not len(layers.water):
         return np.zeros(0, object)
     if whole is None:

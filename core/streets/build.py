@@ -97,6 +97,7 @@ def streets(
     network = _without_crumbs(network)
     progress.report(0.75, "Joining streets")
     network, more = _connected(network, ground, settings.manners, progress)
+    network = _without_shadows(network)
     network, listed, strays = apart(network, around.area, blocked)
     progress.report(1.0, "Streets laid")
     return StreetResult(network, tuple(listed), tuple(lost + more + strays), raw)
@@ -140,6 +141,21 @@ def _tidied(own: Network, fields: StreetField, area: Any, ground: Ground, manner
 
     own = led_on(own, shapely.boundary(area), is_free, trace)
     return _inside(tidied(cleaned(own, manners), manners), area, ground.blocked)
+
+
+def _without_shadows(network: Network, near_m: float = 0.5) -> Network:
+    """Leave out generated streets that run along existing ones within a hand's breadth, where nothing hangs on them."""
+    old = network.origin == net.EXISTING
+    if not old.any() or old.all():
+        return network
+    strip = shapely.buffer(shapely.union_all(network.lines[old]), near_m)
+    shapely.prepare(strip)
+    for k in np.flatnonzero(~old)[::-1]:
+        if shapely.covers(strip, network.lines[k]) and shapely.length(network.lines[k]) > 2 * near_m:
+            rest = network.take(np.arange(len(network)) != k)
+            if _components(rest) == _components(network):
+                network = rest
+    return network
 
 
 def connected_share(network: Network) -> float:

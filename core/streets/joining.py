@@ -27,6 +27,8 @@ FAR = 4.0
 """A metre far from every ridge costs so much more than one on a ridge."""
 EDGE_M = 0.005
 BAND_ROWS = 64
+CLOSE_M = 12.0
+"""Streets of two components nearer than this are joined straight."""
 FINER, MOST_CELLS = 4, 1_500_000
 """Where no way is found it is looked for in cells so much finer, if there are not too many of them."""
 LINK_STEP_M = 2.0
@@ -171,6 +173,9 @@ def joined(network: Network, ground: Ground, progress: Progress | None = None, r
 def _way_out(network: Network, component: NDArray[np.int64], number: int, ground: Ground) -> Any:
     """The cheapest allowed line from a component to any other one, or None."""
     own = component == number
+    short = _shortest(network.lines[own], network.lines[~own], ground)
+    if short is not None:
+        return short
     bounds = shapely.total_bounds(network.lines[own])
     last: tuple[int, int, int, int] | None = None
     for margin_m in WINDOW_M:
@@ -188,6 +193,20 @@ def _way_out(network: Network, component: NDArray[np.int64], number: int, ground
             path = _cheapest(lines, numbers, part.finer(FINER))
         if path is not None:
             return path
+    return None
+
+
+def _shortest(own: NDArray[Any], others: NDArray[Any], ground: Ground) -> Any:
+    """The shortest straight line between two nets that all but meet, if it is allowed; None if they do not."""
+    which, number = shapely.STRtree(others).query(own, predicate="dwithin", distance=CLOSE_M)
+    if not len(which):
+        return None
+    lines = shapely.shortest_line(own[which], others[number])
+    length = np.round(shapely.length(lines), 6)
+    points = shapely.get_coordinates(lines).reshape(-1, 4)
+    for k in np.lexsort((*points.T, length)):
+        if not ground.steep(lines[k]) and not ground.forbids(lines[k]):
+            return lines[k]
     return None
 
 

@@ -105,7 +105,7 @@ def test_streets_keep_the_limit_on_hills(seed: int) -> None:
     assert scene.net.components <= 1
 
 
-@pytest.mark.parametrize(("seed", "coverage"), [(1, 0.1), (2, 0.25), (3, 0.35), (4, 0.02)])
+@pytest.mark.parametrize(("seed", "coverage"), [(1, 0.1), (2, 0.25), (3, 0.35), (4, 0.02), (6, 0.6)])
 def test_coverage_is_delivered(seed: int, coverage: float) -> None:
     """Within two points of the wish."""
     scene = made(seed, square(), targets=Targets(coverage=coverage, seed=seed))
