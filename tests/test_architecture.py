@@ -70,6 +70,7 @@ MAY_IMPORT = {
     "vector": GROUND | {"aside"},
     "scene": GROUND,
     "provenance": GROUND | {"elevation"},
+    "inputs": {"errors", "jobs", "raster"},
 }
 """Which other parts of core a part of core may import."""
 

@@ -72,11 +72,11 @@ def require_band(label: str, value: Any) -> None:
 
 
 def require_outputs(outputs: Mapping[str, str], endings: Mapping[str, Sequence[str]], inputs: Sequence[str]) -> None:
-    """Refuse files to write, by the name of the setting, that end otherwise, or that are named twice or read."""
+    """Refuse files to write, by the name of the setting, that end otherwise, that are read, or that are one file."""
     labels = {name: name.replace("_", " ") for name in outputs}
     for name, path in outputs.items():
         label = labels[name]
-        if os.path.splitext(path)[1].lower() not in endings[name]:
+        if name in endings and os.path.splitext(path)[1].lower() not in endings[name]:
             raise TerrainError(f"The {label} {path} must end in {' or '.join(endings[name])}; rename it.")
         if any(same_file(path, given) for given in inputs if given):
             raise TerrainError(f"The {label} {path} is also an input; choose another name for the {label}.")

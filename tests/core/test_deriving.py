@@ -180,7 +180,7 @@ def test_files_say_what_they_hold(tmp_path: Path) -> None:
 
 BAD = {
     "No output was given": {"slope": ""},
-    "is not a GeoTIFF": {"slope": "slope.png"},
+    "must end in .tif": {"slope": "slope.png"},
     "is also an input": {"slope": "INPUT"},
     "The slope and the hillshade are the same file": {"hillshade": "OUT"},
     "Altitude is 120 degrees": {"altitude_deg": 120},

@@ -397,8 +397,8 @@ def test_what_cannot_be_is_refused(settings: Settings, tmp_path: Path) -> None:
     for wrong, words in (
         ({"las": "x.las"}, "Both a point layer and a point cloud"), ({"input": ""}, "No points were given"),
         ({"hold_out": 0.5}, "Hold out is 0.5 %; it must be a number from 1 to 50"), ({"seed": -1}, "Seed is -1"),
-        ({"classes": (300,)}, "The class 300 is no whole number"), ({"output": "x.png"}, "is not a GeoTIFF"),
-        ({"output": ""}, "No output was given"), ({"report": "x.txt"}, "is no HTML page"),
+        ({"classes": (300,)}, "The class 300 is no whole number"), ({"output": "x.png"}, "must end in .tif"),
+        ({"output": ""}, "No output was given"), ({"report": "x.txt"}, "must end in .html or .htm"),
         ({"z_unit": "yard"}, "Vertical unit is 'yard'"), ({"extent": (1, 1, 0, 0)}, "is empty"),
         ({"output": settings.input[:-4] + "tif", "breaklines": settings.input[:-4] + "tif"}, "is also an input"),
     ):  # fmt: skip

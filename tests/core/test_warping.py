@@ -233,7 +233,7 @@ BAD = {
     "more than 4; give smaller cells": {"cell_size": 150.0},
     "more than 16; give larger cells": {"cell_size": 1.0},
     "No output was given": {"output": ""},
-    "is not a GeoTIFF": {"output": "dem.png"},
+    "must end in .tif": {"output": "dem.png"},
     "is also an input": {"output": "INPUT"},
     "west must be below east": {"extent": (4.0, 1.0, 3.0, 2.0)},
     "does not touch the DEM": {"extent": (0.0, 0.0, 1.0, 1.0)},

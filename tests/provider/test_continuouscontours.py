@@ -151,24 +151,3 @@ def test_batches_and_loaded_layers_are_named_and_styled(in_qgis, dem):
     assert fine == count > coarse > 0 and (name, crs) == ("dem contours", "EPSG:32632")
     assert rules == ["Contour", "Index contour"] and widths[0] < widths[1]
     assert labelled == '"index" = 1' and enabled
-
-
-def test_every_parameter_is_a_setting_of_the_job(in_qgis):
-    told = in_qgis("""
-        import dataclasses
-        from neural_terrain.core.jobs import continuouscontours as job
-        from neural_terrain.processing_provider.continuouscontours import ContinuousContours
-        from neural_terrain.processing_provider.parameters import Call
-        from qgis.core import QgsProcessingContext
-        tool = ContinuousContours().create()
-        call = Call(tool, {}, QgsProcessingContext(), trial=True)
-        read = {}
-        for parameter in tool.PARAMETERS:
-            read.update(parameter.read(call))
-        fields = dataclasses.fields(job.Settings)
-        defaults = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
-        differ = [n for n, v in read.items() if n in defaults and v != defaults[n]]
-        names = set(f.name for f in fields)
-        answer([sorted(names - set(read)), sorted(set(read) - names), differ])
-    """)
-    assert told[:2] == [["crs", "no_data"], []] and told[2] in ([], ["output"])

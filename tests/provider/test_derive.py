@@ -107,26 +107,3 @@ def test_a_batch_names_and_styles_its_layers(in_qgis, dem, write_dem, tmp_path):
         assert told[f"{stem} aspect"] == ["singlebandpseudocolor", [0, 360]]
         assert told[f"{stem} slope"][1][0] == 0 < told[f"{stem} slope"][1][1]
         assert sum(told[f"{stem} plan curvature"][1]) == 0 == told[f"{stem} total curvature"][1][0]
-
-
-def test_every_parameter_is_a_setting_of_the_job(in_qgis):
-    told = in_qgis("""
-        import dataclasses
-        from neural_terrain.core.jobs import derive as job
-        from neural_terrain.processing_provider.derive import Derive
-        from neural_terrain.processing_provider.parameters import Call
-        from qgis.core import QgsProcessingContext
-        tool = Derive().create()
-        call = Call(tool, {}, QgsProcessingContext())
-        read = {}
-        for parameter in tool.PARAMETERS:
-            read.update(parameter.read(call))
-        fields = dataclasses.fields(job.Settings)
-        defaults = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
-        answer([sorted(read), sorted(f.name for f in fields), [n for n, v in read.items() if v != defaults.get(n, "")],
-                [definition.name() for definition in tool.parameterDefinitions()]])
-    """)
-    assert set(told[0]) <= set(told[1]) and told[2] == ["scale"]
-    assert set(told[1]) - set(told[0]) == {"crs", "no_data"}
-    first = "INPUT BAND SCALE CELL_SIZE GRID EXTENT AZIMUTH ALTITUDE Z_FACTOR MODEL SAMPLING Z_UNIT DEVICE COMPRESSION"
-    assert told[3] == [*first.split(), *NAMES]

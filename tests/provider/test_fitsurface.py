@@ -21,7 +21,7 @@ BAD = {
     "EXTENT=0,1,0,1": "holds none of the points; choose another",
     "Z_UNIT=yard": "Vertical unit is 'yard'; it can be auto",
     "BREAKLINES={points}": "a layer of points; choose a layer of lines",
-    "OUTPUT={points}": "is not a GeoTIFF; let its name end in .tif",
+    "OUTPUT={points}": "must end in .tif or .tiff; rename it.",
 }
 
 

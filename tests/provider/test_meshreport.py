@@ -16,7 +16,7 @@ BAD = {
     "DEM={folder}/nothing.tif": "DEM is {folder}/nothing.tif, which is no raster that can be read",
     "OUTPUT={folder}/report.pdf": "must end in .html or .htm; rename it.",
     "TABLE={folder}/table.xls": "must end in .json or .csv; rename it.",
-    "ERROR_RASTER={dem}": "is named twice; choose another name for the error raster.",
+    "ERROR_RASTER={dem}": "is also an input; choose another name for the error raster.",
     "Z_UNIT=yard": "Vertical unit is 'yard'; it can be auto",
 }
 

@@ -16,7 +16,7 @@ BAD = {
     "CELL_SIZE=0": "Cell size is 0.0; it must be a number from",
     "CRS=EPSG:1": "The CRS of the mesh is 'EPSG:1', which QGIS does not know",
     "GRID={folder}/nothing.tif": "Target grid is {folder}/nothing.tif, which is no raster that can be read",
-    "OUTPUT={folder}/x.png": "is not a GeoTIFF",
+    "OUTPUT={folder}/x.png": "must end in .tif",
     "COMPRESSION=ZIP": "Compression is 'ZIP'; it can be ZSTD",
 }
 

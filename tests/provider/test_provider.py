@@ -17,6 +17,12 @@ NAMES = {
     "OUTPUT FOOTPRINT",
     "meshtoraster": "INPUT CRS Z_FACTOR MESH_UNIT CELL_SIZE GRID COMPRESSION NODATA OUTPUT",
     "meshreport": "INPUT CRS Z_FACTOR MESH_UNIT DEM BAND Z_UNIT OUTPUT TABLE ERROR_RASTER",
+    "derive": "INPUT BAND SCALE CELL_SIZE GRID EXTENT AZIMUTH ALTITUDE Z_FACTOR MODEL SAMPLING Z_UNIT DEVICE "
+              "COMPRESSION SLOPE ASPECT HILLSHADE PROFILE_CURVATURE PLAN_CURVATURE TOTAL_CURVATURE",
+    "elevationprofile": "INPUT LINES BAND SPACING MODEL SAMPLING Z_UNIT DEVICE OUTPUT TABLE PLOT",
+    "queryelevation": "INPUT POINTS BAND MODEL SAMPLING Z_UNIT DEVICE OUTPUT",
+    "resampledem":
+        "INPUT BAND TARGET_CRS CELL_SIZE GRID EXTENT MODEL SAMPLING Z_UNIT NODATA COMPRESSION DEVICE OUTPUT",
     "enginereport": "OUTPUT",
 }
 TOOLS = {"superresolve", "comparedem", "traindem", "fitsurface", "queryelevation", "elevationprofile",
@@ -95,10 +101,12 @@ def test_names_are_those_that_people_save_in_models(in_qgis):
 FROM_LAYERS = {
     "superresolve": {"crs", "no_data"}, "terrainmesh": {"crs", "no_data"}, "terrainsolid": {"crs", "no_data"},
     "comparedem": {"crs", "no_data", "reference_crs", "reference_no_data"},
+    **dict.fromkeys(("queryelevation", "elevationprofile", "continuouscontours", "derive", "resampledem"),
+                    {"crs", "no_data"}),
 }  # fmt: skip
 """Settings that come with a layer, when one is given."""
 
-STATED = {"superresolve": {"scale"}, "traindem": {"name", "title"}}
+STATED = {"superresolve": {"scale"}, "derive": {"scale"}, "traindem": {"name", "title"}}
 """Settings that the dialog states and that may be empty elsewhere."""
 
 

@@ -165,24 +165,3 @@ def test_what_cannot_be_is_refused_in_a_sentence(qgis_process, assert_refused, s
     model = save_model(ID, {"INPUT": plane, "POINTS": lines, "MODEL": "baseline"}, {"OUTPUT": "points"})
     assert_refused(qgis_process("run", str(model), "--", f"step:points={out}"), "choose a layer of points.")
     assert not out.exists()
-
-
-def test_every_parameter_is_a_setting_of_the_job(in_qgis):
-    told = in_qgis("""
-        import dataclasses
-        from neural_terrain.core.jobs import queryelevation as job
-        from neural_terrain.processing_provider.parameters import Call
-        from neural_terrain.processing_provider.queryelevation import QueryElevation
-        from qgis.core import QgsProcessingContext
-        tool = QueryElevation().create()
-        call = Call(tool, {"OUTPUT": "x.gpkg"}, QgsProcessingContext())
-        read = {}
-        for parameter in tool.PARAMETERS:
-            read.update(parameter.read(call))
-        fields = dataclasses.fields(job.Settings)
-        defaults = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
-        answer([[p.name for p in tool.PARAMETERS], sorted(read), sorted(f.name for f in fields),
-                [n for n in read if n != "output" and read[n] != defaults.get(n, read[n])]])
-    """)
-    assert told[0] == "INPUT POINTS BAND MODEL SAMPLING Z_UNIT DEVICE OUTPUT".split()
-    assert set(told[1]) <= set(told[2]) and set(told[2]) - set(told[1]) <= {"crs", "no_data"} and told[3] == []

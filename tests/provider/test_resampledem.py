@@ -100,28 +100,3 @@ def test_a_batch_names_and_styles_its_layers_and_what_was_set_on_a_layer_counts(
     """)
     assert told[0][0] > 0.85 and told[0][1] < 0.75
     assert told[1] == [["dem warped", "hillshade", "EPSG:3857"], ["plain warped", "hillshade", "EPSG:3857"]]
-
-
-def test_every_parameter_is_a_setting_of_the_job(in_qgis):
-    told = in_qgis("""
-        import dataclasses
-        from neural_terrain.core.jobs import resampledem as job
-        from neural_terrain.processing_provider.parameters import Call
-        from neural_terrain.processing_provider.resampledem import ResampleDem
-        from qgis.core import QgsProcessingContext
-        tool = ResampleDem().create()
-        call = Call(tool, {"OUTPUT": "x.tif"}, QgsProcessingContext())
-        read = {}
-        for parameter in tool.PARAMETERS:
-            read.update(parameter.read(call))
-        fields = dataclasses.fields(job.Settings)
-        defaults = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
-        answer([sorted(read), sorted(f.name for f in fields), [n for n, v in read.items() if v != defaults.get(n, "")],
-                [definition.name() for definition in tool.parameterDefinitions()]])
-    """)
-    assert set(told[0]) <= set(told[1]) and set(told[2]) <= {"output"}
-    assert set(told[1]) - set(told[0]) == {"crs", "no_data"}
-    assert (
-        told[3]
-        == "INPUT BAND TARGET_CRS CELL_SIZE GRID EXTENT MODEL SAMPLING Z_UNIT NODATA COMPRESSION DEVICE OUTPUT".split()
-    )
