@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from .. import attributes
 from ..elevation.relief import Relief
 from ..jobs.derive import Settings
@@ -42,9 +40,7 @@ def _slope(relief: Relief, settings: Settings) -> Floats:
 
 
 def _aspect(relief: Relief, settings: Settings) -> Floats:
-    """Flat ground has no aspect: NaN."""
-    p, q = _gradient(relief)
-    return np.where((p == 0) & (q == 0), np.nan, attributes.aspect_deg(p, q))
+    return attributes.aspect_deg(*_gradient(relief))
 
 
 def _hillshade(relief: Relief, settings: Settings) -> Floats:

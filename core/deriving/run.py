@@ -9,22 +9,20 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from .. import pipeline, provenance, raster, tiling
+from .. import inputs, pipeline, provenance, raster, tiling
 from ..continuous import Continuous, opened
 from ..elevation import compute
 from ..elevation.kernels import Queries
 from ..elevation.relief import Relief
-from ..errors import TerrainError
 from ..grid import Target
 from ..jobs.derive import Settings
-from ..jobs.settings import same_file
 from ..progress import Progress
 from ..raster import Encoded, Sink, Writing
 from ..refinement.run import budget_bytes, target_of
 from ..tiling import Cost, Crew, Plan, Tile
 from .layers import LAYERS, writing_of
 
-BYTES_PER_CELL = 120.0
+BYTES_PER_CELL = 200.0
 """Memory of a fine cell while it is derived: heights, six derivatives, the layers made of them."""
 
 
@@ -67,9 +65,7 @@ class Work:
 
     def _queries(self, tile: Tile) -> Queries:
         rows, cols, write = self._plan.target.rows, self._plan.target.cols, tile.write
-        return Queries(
-            rows.centres(write.row, write.row_stop), cols.centres(write.col, write.col_stop), rows.step, cols.step
-        )
+        return self._ground.lattice(rows.centres(write.row, write.row_stop), cols.centres(write.col, write.col_stop))
 
 
 def derive(settings: Settings, progress: Progress) -> dict:
@@ -77,7 +73,7 @@ def derive(settings: Settings, progress: Progress) -> dict:
     started_s = time.monotonic()
     progress.report(0, "Opening the DEM")
     with raster.environment(), opened(settings, progress) as ground:
-        _refuse_own_members(settings, ground)
+        inputs.refuse_own_members(settings.outputs.values(), ground.source)
         plan = _planned(target_of(replace(settings, scale=settings.scale or 1.0), ground.grid), ground)
         tags = provenance.tags(ground.model.card, str(ground.model.compute), {})
         writings = {name: writing_of(name, settings, tags) for name in settings.outputs}
@@ -93,6 +89,7 @@ def derive(settings: Settings, progress: Progress) -> dict:
             pipeline.run(plan, list(plan), Work(ground, plan, settings, writings), write, progress.step(0, 0.97))
             for sink in sinks.values():
                 sink.finish()
+            ground.refuse_changed()
             for sink in sinks.values():
                 sink.commit()
             statistics = {name: sink.statistics for name, sink in sinks.items()}
@@ -128,10 +125,3 @@ def _sinks(settings: Settings, plan: Plan, writings: Mapping[str, Writing]) -> I
     finally:
         for sink in sinks.values():
             sink.discard()
-
-
-def _refuse_own_members(settings: Settings, ground: Continuous) -> None:
-    """The settings compare names; a VRT can also read an output as one of its tiles."""
-    for path in settings.outputs.values():
-        if any(same_file(path, member) for member in ground.source.files):
-            raise TerrainError(f"The output {path} is read by the input {settings.input}; choose another name.")

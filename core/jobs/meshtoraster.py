@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
-from .settings import RASTERS, require_choice, require_number, require_outputs, require_text
-from .superresolve import COMPRESSIONS, LARGEST_FLOAT32, Z_UNITS
+from .settings import LARGEST_FLOAT32, RASTERS, require_choice, require_number, require_outputs, require_text
+from .superresolve import COMPRESSIONS, Z_UNITS
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ S = TypeVar("S")
 RASTERS = (".tif", ".tiff")
 """How names of rasters to write may end."""
 
+LARGEST_FLOAT32 = 3.4028234663852886e38
+
 
 def to_json(settings: Any) -> dict:
     """Settings as plain JSON values."""
@@ -100,6 +102,25 @@ def require_intervals(values: Any) -> None:
     for interval in values:
         if not isinstance(interval, (tuple, list)) or len(interval) != 2:
             raise TerrainError(f"The no-data interval is {interval!r}; it must be two numbers, low and high.")
+
+
+def require_extent(value: Any) -> None:
+    """Refuse what is no extent with an area; None is all there is."""
+    if value is None:
+        return
+    require_numbers("Extent", value, 4)
+    if not (value[0] < value[2] and value[1] < value[3]):
+        raise TerrainError(f"The extent {value} is empty; west must be below east and south below north.")
+
+
+def require_nodata(value: Any) -> None:
+    """Refuse a no-data value that is no number of a float32 raster; None is that of the input."""
+    if value is None:
+        return
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TerrainError(f"The no-data value is {value!r}; it must be a number.")
+    if abs(value) > LARGEST_FLOAT32:
+        raise TerrainError(f"The no-data value {value} does not fit the float32 output; choose -9999, say.")
 
 
 def require_device(value: str) -> None:

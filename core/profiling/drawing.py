@@ -108,7 +108,8 @@ class _Frame:
         spread = 0.0 if panel.band is None else np.nan_to_num(panel.band)
         low, high = float(np.nanmin(panel.heights - spread)), float(np.nanmax(panel.heights + spread))
         free = EMPTY_SHARE * (high - low) or 1.0
-        return cls(float(np.nanmax(panel.along_m)), low - free, high + free)
+        # A line that turns on a pole has no length.
+        return cls(float(np.nanmax(panel.along_m)) or 1.0, low - free, high + free)
 
     def across(self, along_m: Floats | float) -> Floats:
         return LEFT + np.asarray(along_m, float) / self.end_m * (WIDTH - LEFT - RIGHT)

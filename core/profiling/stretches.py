@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 
 from ..continuous import Continuous
-from ..grid import change_of_crs
+from ..grid import change_of_crs, places_on
 from ..progress import Progress
 from ..querying.asking import ask
 from ..raster import Bools, Floats
@@ -132,9 +132,9 @@ def _lines(coordinates: Floats, starts: Ints, ends: Ints) -> Geometries:
 def _azimuth_deg(ground: Continuous, paths: Paths, x: Floats, y: Floats) -> Floats:
     """Direction of the lines on the ground at each position, clockwise from the north of the DEM."""
     grid = ground.grid
-    centres, rows = np.arange(grid.rows) + 0.5, (grid.y0 - y) / grid.dy
-    width_m, height_m = (np.interp(rows, centres, size) for size in ground.cell_m)
-    ahead = np.arctan2(np.diff(x) / grid.dx * width_m[:-1], np.diff(y) / grid.dy * height_m[:-1])
+    rows, cols = places_on(grid, x, y)
+    width_m, height_m = (np.interp(rows[:-1], np.arange(grid.rows) + 0.5, size) for size in ground.cell_m)
+    ahead = np.arctan2(np.diff(cols) * width_m, -np.diff(rows) * height_m)
     leaves, comes = np.append(ahead, np.nan), np.append(np.nan, ahead)
     goes_on = np.append(paths.follows, False) & np.isfinite(leaves)
     azimuth: Floats = np.degrees(np.where(goes_on, leaves, comes))

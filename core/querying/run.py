@@ -10,13 +10,13 @@ import numpy as np
 import shapely
 
 from .. import grid as grids
-from .. import raster
+from .. import inputs, raster
 from ..continuous import Continuous, opened
 from ..errors import TerrainError
 from ..jobs.queryelevation import Settings
 from ..progress import Progress
 from ..raster import Bools, Floats
-from ..vector import Features, Piece, free_name, growing
+from ..vector import Features, free_name, growing, require_place
 from ..vector.reading import Geometries
 from .asking import ask
 
@@ -27,19 +27,22 @@ NAME_LETTERS = 10
 def query(settings: Settings, progress: Progress) -> dict:
     """Write the points with what the surface is there; returns plain values for the caller's report."""
     started_s = time.monotonic()
+    require_place(settings.output)
     progress.report(0, "Reading the points")
     features = Features(settings.points, settings.points_layer)
     with raster.environment(), opened(settings, progress) as ground:
+        features.announce("points", ground.grid.crs, progress)
+        inputs.refuse_own_members([settings.output], ground.source)
         geometries = features.geometries()
-        several = _check(features, geometries, ground, progress)
+        several = _check(features, geometries, progress)
+        placed = int(np.count_nonzero(is_single(geometries)))
         answers = ask(ground, *_places(features, geometries, ground), 2, progress.step(0.1, 0.7))
         del geometries
-        _write(settings, features, several, answers, progress.step(0.7, 1))
+        ground.refuse_changed()
         device = str(ground.model.compute)
     heights = answers["elevation"][np.isfinite(answers["elevation"])]
-    if heights.size < features.count:
-        progress.info(f"{features.count - heights.size} of {features.count} points lie outside of the DEM or on "
-                      "no-data; their attributes are empty.")  # fmt: skip
+    _tell(placed, heights.size, progress)
+    _write(settings, features, several, answers, progress.step(0.7, 1))
     return {
         "output": settings.output, "points": features.count, "known": int(heights.size),
         "lowest": float(heights.min()) if heights.size else None,
@@ -48,13 +51,18 @@ def query(settings: Settings, progress: Progress) -> dict:
     }  # fmt: skip
 
 
-def _check(features: Features, geometries: Geometries, ground: Continuous, progress: Progress) -> bool:
-    """Refuse layers of something else or without CRS; returns whether there are multipoints with several parts."""
-    if ground.grid.crs and not features.crs and features.count:
-        raise TerrainError(
-            f"The points {features.path} have no CRS, the DEM is in {grids.crs_name(ground.grid.crs)}; give them one "
-            "with 'Assign projection'."
+def _tell(placed: int, known: int, progress: Progress) -> None:
+    """Say how many of the points that have a place have no height."""
+    if placed and not known:
+        progress.warn("No point has a height: all of them lie outside of the DEM or on no-data.")
+    elif known < placed:
+        progress.info(
+            f"{placed - known} of {placed} points lie outside of the DEM or on no-data; their attributes are empty."
         )
+
+
+def _check(features: Features, geometries: Geometries, progress: Progress) -> bool:
+    """Refuse layers of something else; returns whether there are multipoints with several parts."""
     there = ~(shapely.is_missing(geometries) | shapely.is_empty(geometries))
     other = there & ~is_single(geometries)
     if there.any() and not (there & ~other).any():
@@ -65,9 +73,12 @@ def _check(features: Features, geometries: Geometries, ground: Continuous, progr
         )
     if other.any():
         progress.warn(
-            f"{np.count_nonzero(other)} features are no single points; their attributes are empty. 'Multipart to "
-            "singleparts' takes multipoints apart."
+            f"{np.count_nonzero(other)} of {features.count} features are not single points; their attributes are "
+            "empty. 'Multipart to singleparts' takes multipoints apart."
         )
+    bare = features.count - int(np.count_nonzero(there))
+    if bare:
+        progress.info(f"{bare} of {features.count} features have no geometry; their attributes are empty.")
     return bool((of_points(geometries) & other).any())
 
 
@@ -111,9 +122,9 @@ def _write(
         for piece in features.pieces():
             count = len(piece.geometries)
             progress.report(done / max(features.count, 1), f"Writing points {done} to {done + count}")
-            here = {name: values[done : done + count] for name, values in answers.items()}
-            columns = {**piece.columns, **{names[name]: values for name, values in here.items()}}
-            layer.add(Piece(raised(piece.geometries, here["elevation"], several), columns, piece.missing))
+            here = {names[name]: values[done : done + count] for name, values in answers.items()}
+            points = raised(piece.geometries, here[names["elevation"]], several)
+            layer.add(piece.carried(points, slice(None), here))
             done += count
         progress.report(1, "Finishing the file")
 

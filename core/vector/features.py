@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,9 @@ from numpy.typing import NDArray
 
 from ..aside import written
 from ..errors import TerrainError
-from ..grid import crs_of
+from ..grid import crs_name, crs_of
+from ..progress import Progress
+from .columns import Column, columns_of
 from .reading import DRIVER_ERRORS as READ_ERRORS
 from .reading import Geometries, chosen, known_crs, reason
 from .writing import BESIDE_SHAPEFILE, DRIVERS, FOR_GEOPACKAGE, forget_journal
@@ -36,7 +39,8 @@ NEEDS_FINITE = ("ESRI Shapefile", "GeoJSON")
 WITH_MEASURES = ("GPKG", "ESRI Shapefile")
 """Drivers that keep m; the others write the same without it."""
 
-Column = NDArray[Any]
+NOT_CARRIED = ("OFTBinary",)
+"""Kinds of attributes that are left out: nothing writes them as they are."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +55,30 @@ class Piece:
         Attributes by name.
     missing
         Where an attribute has no value, by name; for columns whose values cannot say so themselves.
+    zones
+        Time zones of moments, by name (:class:`.columns.Columns`).
 
     """
 
     geometries: Geometries
     columns: Mapping[str, Column]
     missing: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    zones: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+
+    def carried(self, geometries: Geometries, rows: NDArray[np.int64] | slice, more: Mapping[str, Column]) -> Piece:
+        """Other ``geometries`` with the attributes of the features ``rows`` here, and ``more`` of their own."""
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        missing = {name: values[rows] for name, values in self.missing.items()}
+        zones = {name: values[rows] for name, values in self.zones.items()}
+        return Piece(geometries, {**columns, **more}, missing, zones)
 
 
 class Features:
-    """A layer of a file; an empty name takes the first with geometry."""
+    """A layer of a file; an empty name takes the first with geometry.
+
+    ``names`` are the attributes that are handed on, ``left_out`` those that cannot be. Features that are read twice
+    have to be in the same places the second time, else :class:`TerrainError`.
+    """
 
     def __init__(self, path: str, layer: str = "") -> None:
         self.path, self.layer = path, chosen(path, layer)
@@ -69,31 +87,70 @@ class Features:
         except READ_ERRORS as error:
             raise self._unreadable(error) from error
         self.crs, self.count = known_crs(facts["crs"]), int(facts["features"])
-        self.names = [str(name) for name in facts["fields"]]
-        self._kinds = dict(zip(self.names, map(np.dtype, facts["dtypes"]), strict=True))
+        kinds = dict(zip(map(str, facts["fields"]), facts["ogr_types"], strict=True))
+        self.names = [name for name, kind in kinds.items() if kind not in NOT_CARRIED]
+        self.left_out = [name for name in kinds if name not in self.names]
+        self._kinds = dict(zip(kinds, map(str, facts["dtypes"]), strict=True))
+        self._marks: dict[int, int] = {}
+
+    def announce(self, what: str, dem_crs: str, progress: Progress) -> None:
+        """Say what a user should know of features that go with a DEM; ``what`` names them, such as points.
+
+        Raises :class:`TerrainError` where they have no CRS and the DEM has one.
+        """
+        if dem_crs and not self.crs and self.count:
+            raise TerrainError(
+                f"The {what} {self.path} have no CRS, the DEM is in {crs_name(dem_crs)}; give them one with 'Assign "
+                "projection'."
+            )
+        if self.crs and not dem_crs:
+            progress.warn(
+                f"The DEM has no CRS; the coordinates of the {what}, in {crs_name(self.crs)}, are taken as its own."
+            )
+        if self.left_out:
+            progress.warn(f"Attributes of the {what} that hold binary data are left out: {', '.join(self.left_out)}.")
 
     def geometries(self) -> Geometries:
         """All geometries."""
-        return self._read(0, self.count, []).geometries
+        found: Geometries = np.concatenate([piece.geometries for piece in self.pieces([])])
+        return found
 
     def pieces(self, names: list[str] | None = None) -> Iterator[Piece]:
         """All features, at most :data:`PIECE` at a time, with these attributes (None: all); at least one piece."""
         for start in range(0, max(self.count, 1), PIECE):
-            yield self._read(start, min(PIECE, self.count - start), names)
+            yield self._read(start, min(PIECE, self.count - start), self.names if names is None else names)
 
-    def _read(self, start: int, count: int, columns: list[str] | None) -> Piece:
+    def _read(self, start: int, count: int, names: list[str]) -> Piece:
+        some = {"layer": self.layer, "skip_features": start, "max_features": count}
+        meta, _, wkb, values = self._raw(**some, columns=names, datetime_as_string=True)
+        self._require_same(start, wkb)
+        read = dict(zip(map(str, meta["fields"]), values, strict=True))
+        columns = columns_of(read, self._kinds, lambda name: self._digits(name, start, count))
+        return Piece(shapely.from_wkb(wkb, on_invalid="ignore"), columns.values, columns.missing, columns.zones)
+
+    def _digits(self, name: str, start: int, count: int) -> Column:
+        """Whole numbers as texts, which have all digits also where other features have no number."""
+        field_name, layer = (text.replace('"', '\\"') for text in (name, self.layer))
+        query = f'SELECT CAST("{field_name}" AS CHARACTER) FROM "{layer}"'  # nosec B608 # reads the user's own file
+        some = {"skip_features": start, "max_features": count, "read_geometry": False}
+        texts: Column = self._raw(sql=query, sql_dialect="OGRSQL", **some)[3][0]
+        return texts
+
+    def _raw(self, **what: Any) -> Any:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # GDAL's remarks on files that it reads nevertheless
-                meta, _, wkb, values = pyogrio.raw.read(
-                    self.path, layer=self.layer, columns=columns, skip_features=start, max_features=count
-                )
-                geometries = shapely.from_wkb(wkb, on_invalid="ignore")
+                return pyogrio.raw.read(self.path, **what)
         except READ_ERRORS as error:
             raise self._unreadable(error) from error
-        names = [str(name) for name in meta["fields"]]
-        read = dict(zip(names, values, strict=True))
-        return Piece(geometries, *_with_missing(read, self._kinds))
+
+    def _require_same(self, start: int, wkb: NDArray[np.object_]) -> None:
+        mark = zlib.crc32(b"".join(one or b"" for one in wkb), len(wkb))
+        if self._marks.setdefault(start, mark) != mark:
+            raise TerrainError(
+                f"The layer {self.layer} of {self.path} was changed during the run, so nothing was written; run it "
+                "again."
+            )
 
     def _unreadable(self, error: Exception) -> TerrainError:
         return TerrainError(f"The layer {self.layer} of {self.path} cannot be read ({reason(error)}); choose another.")
@@ -155,13 +212,14 @@ class Growing:
                     ),
                     field_data=[piece.columns[name] for name in names],
                     field_mask=[piece.missing.get(name) for name in names],
+                    gdal_tz_offsets=dict(piece.zones),
                     fields=names,
                     layer=self._layer,
                     driver=self._driver,
                     geometry_type="Unknown" if self._measured else self._kind.removesuffix("M").rstrip(),
                     crs=crs_of(self._crs).to_wkt() if self._crs else None,
                     append=self._begun,
-                    **self._options(names),
+                    **self._options(piece),
                 )
         except WRITE_ERRORS as error:
             raise TerrainError(
@@ -180,10 +238,13 @@ class Growing:
         placeable: Geometries = np.where(flat, shapely.force_2d(geometries), geometries)
         return placeable
 
-    def _options(self, names: list[str]) -> dict[str, Any]:
-        """The version of a new GeoPackage, and columns of its own that are none of the attributes."""
+    def _options(self, piece: Piece) -> dict[str, Any]:
+        """What a new file of a format needs to be told."""
+        if self._driver == "FlatGeobuf" and shapely.is_missing(piece.geometries).any():
+            return {"layer_options": {"SPATIAL_INDEX": "NO"}}  # the index takes no feature without a place
         if self._driver != "GPKG" or self._begun:
             return {}
+        names = list(piece.columns)
         columns = {"FID": free_name("fid", names), "GEOMETRY_NAME": free_name("geom", names)}
         return {"dataset_options": FOR_GEOPACKAGE, "layer_options": columns}
 
@@ -214,29 +275,23 @@ def free_name(name: str, taken: list[str], most: int | None = None) -> str:
     return found
 
 
-def _with_missing(read: Mapping[str, Column], kinds: Mapping[str, np.dtype]) -> tuple[dict, dict]:
-    """Columns in their own kind, and where they have no value: whole numbers come as reals where some are missing."""
-    columns, missing = {}, {}
-    for name, values in read.items():
-        kind = kinds[name]
-        if values.dtype.kind == "f" and kind.kind in "iub":
-            missing[name] = np.isnan(values)
-            columns[name] = np.where(missing[name], 0, values).astype(kind)
-        else:
-            columns[name] = values
-    return columns, missing
-
-
 def _together(pieces: list[Piece]) -> Piece:
-    columns = {name: np.concatenate([piece.columns[name] for piece in pieces]) for name in pieces[0].columns}
-    names = {name for piece in pieces for name in piece.missing}
-    missing = {
-        name: np.concatenate([
-            piece.missing.get(name, np.zeros(len(piece.geometries), bool)) for piece in pieces
-        ])
-        for name in names
-    }  # fmt: skip
-    return Piece(np.concatenate([piece.geometries for piece in pieces]), columns, missing)
+    columns, missing, zones = (
+        {
+            name: _joined(pieces, part, name)
+            for name in dict.fromkeys(n for piece in pieces for n in getattr(piece, part))
+        }
+        for part in ("columns", "missing", "zones")
+    )
+    return Piece(np.concatenate([piece.geometries for piece in pieces]), columns, missing, zones)
+
+
+def _joined(pieces: list[Piece], part: str, name: str) -> Column:
+    """A column of all pieces; nothing is missing, and time zones are unknown, where a piece does not tell."""
+    kind = {"missing": bool, "zones": np.int64}.get(part)
+    return np.concatenate([
+        getattr(piece, part).get(name, np.zeros(len(piece.geometries), kind)) for piece in pieces
+    ])  # fmt: skip
 
 
 def _kind(geometries: Geometries) -> str:

@@ -42,7 +42,7 @@ COLUMNS = [
     ("query", f"{POINTS:,} positions in a GeoPackage, heights and all derivatives; RMSE at centres of fine cells"),
     ("slope", "raster of slopes at the fine cells; RMSE against gdaldem on the truth, degrees"),
     ("contours", f"every {INTERVAL_M:g} m; RMSE of the true height along the lines, m, all lines counting by length"),
-    ("warp", f"to a grid turned by {TURN_DEG} degrees, cells as large as the coarse ones; RMSE against the average of the true cells, m"),
+    ("warp", f"to a grid turned by {TURN_DEG} degrees, coarse cells; RMSE against averages of the true cells, m"),
     ("memory", "peak above the loaded runtime; for GDAL's programs that of the process"),
 ]  # fmt: skip
 
