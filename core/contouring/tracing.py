@@ -10,6 +10,7 @@ What a crossing on the border of a block or tile is depends on the surface there
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,13 +74,14 @@ class Tracer:
 
     def trace(self, encoded: Encoded) -> Traced | None:
         """The contours of a tile; None where there are none."""
-        window = _shared(encoded.tile.write, self._part)
+        window = shared(encoded.tile.write, self._part)
         if encoded.latent is None or window is None:
             return None
         return _Sheet(self._ground, encoded, window, self._levels, self._size).lines()
 
 
-def _shared(one: Window, other: Window) -> Window | None:
+def shared(one: Window, other: Window) -> Window | None:
+    """What two windows have in common; None where that is nothing."""
     row, col = max(one.row, other.row), max(one.col, other.col)
     rows, cols = min(one.row_stop, other.row_stop) - row, min(one.col_stop, other.col_stop) - col
     return Window(row, col, rows, cols) if rows > 0 and cols > 0 else None
@@ -103,10 +105,7 @@ class _Sheet:
         ranks = self._levels.ranks(layers[0])
         first = marching.first_nodes(ranks, self._known)
         if first[-1] > MOST_NODES:
-            raise TerrainError(
-                f"An interval of {self._levels.interval:g} puts {first[-1]} crossings into one tile, for which there "
-                "is no room; choose a larger interval."
-            )
+            raise TerrainError(self._too_many(int(first[-1])))
         base, step = (float(self._levels.traced_m(np.array([k]))[0]) for k in (0, 1))
         edges, level, places = marching.nodes(layers, ranks, first, (base, step - base))
         heights = self._levels.traced_m(level)
@@ -120,6 +119,15 @@ class _Sheet:
             return None
         found, unsure = self._chains(layers, pieces, places, heights, fixed)
         return self._joined(found, unsure, edges, level)
+
+    def _too_many(self, nodes: int) -> str:
+        interval = self._levels.interval
+        enough = interval * nodes / MOST_NODES
+        digit = 10.0 ** math.floor(math.log10(enough))
+        return (
+            f"With an interval of {interval:g} there are more contours in one part of the DEM than there is room for; "
+            f"choose {math.ceil(enough / digit) * digit:g} or more."
+        )
 
     def _layers(self) -> Floats:
         """Samples as :mod:`.patches` wants them."""

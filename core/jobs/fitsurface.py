@@ -32,6 +32,8 @@ class Settings:
     breaklines, breaklines_layer
         Vector file of lines along which the surface may bend sharply, and the name of its layer; may be empty. Where
         they have z, the surface follows it.
+    tin, tin_crs
+        Mesh file, besides the points or instead of them, and the CRS of its layer where the file has none or another.
     cell_size
         Side of the cells in units of the CRS of the points; None: from the spacing of the points.
     extent, extent_crs
@@ -55,6 +57,8 @@ class Settings:
     classes: tuple = (GROUND,)
     breaklines: str = ""
     breaklines_layer: str = ""
+    tin: str = ""
+    tin_crs: str = ""
     cell_size: float | None = None
     extent: tuple | None = None
     extent_crs: str = ""
@@ -65,8 +69,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be right, before any file is opened."""
-        for name in ("output", "input", "input_layer", "field", "las", "breaklines", "breaklines_layer", "extent_crs",
-                     "report"):  # fmt: skip
+        for name in ("output", "input", "input_layer", "field", "las", "breaklines", "breaklines_layer", "tin",
+                     "tin_crs", "extent_crs", "report"):  # fmt: skip
             require_text(name.replace("_", " ").capitalize(), getattr(self, name))
         self._check_points()
         if self.cell_size is not None:
@@ -83,8 +87,8 @@ class Settings:
     def _check_points(self) -> None:
         if self.input and self.las:
             raise TerrainError("Both a point layer and a point cloud were given; give only one of them.")
-        if not (self.input or self.las):
-            raise TerrainError("No points were given; choose a point layer or a LAS or LAZ file.")
+        if not (self.input or self.las or self.tin):
+            raise TerrainError("No points were given; choose a point layer, a LAS or LAZ file, or a TIN.")
         if not isinstance(self.classes, (tuple, list)):
             raise TerrainError(f"Classes is {self.classes!r}; it must be a list of numbers from 0 to 255.")
         for number in self.classes:
@@ -95,7 +99,7 @@ class Settings:
         if not self.output:
             raise TerrainError("No output was given; name a .tif file for the surface.")
         written = {name: path for name, path in (("output", self.output), ("report", self.report)) if path}
-        require_outputs(written, ENDINGS, (self.input, self.las, self.breaklines))
+        require_outputs(written, ENDINGS, (self.input, self.las, self.breaklines, self.tin))
 
 
 def classes_of(text: str) -> tuple:

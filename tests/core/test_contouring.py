@@ -231,7 +231,33 @@ def test_water_at_a_level_has_one_shore_and_flat_ground_no_contour(contours):
     assert shore.area == pytest.approx(np.pi * (8 * CELL) ** 2, rel=0.1)
     empty = contours(np.full((30, 30), 100.0), interval=50.0)
     assert len(empty.lines) == 0 and empty.kind == "LineString Z" and empty.told["contours"] == 0
-    assert "with an interval of 50 from 0 the chosen part of the DEM has no contour" in empty.told["warnings"][0]
+    assert "DEM is 100 m high everywhere; flat ground has no contour" in empty.told["warnings"][-1]
+
+
+@pytest.mark.parametrize(("value", "interval", "sentence"), [
+    (-9999.0, 10.0, "The chosen part of the DEM is all no-data, so the layer is empty; choose another part or band."),
+    (-9999.0, None, "The chosen part of the DEM is all no-data"),
+    (207.5, None, "The chosen part of the DEM is 207.5 m high everywhere; flat ground has no contour"),
+])  # fmt: skip
+def test_an_empty_layer_is_explained_by_what_the_ground_is(contours, value, interval, sentence):
+    heard = dems.Heard()
+    found = contours(np.full((20, 30), value), {"nodata": -9999}, heard, interval=interval)
+    assert len(found.lines) == 0 and found.told["warnings"][-1].startswith(sentence)
+    assert not any("interval" in text for text in [*heard.texts("info"), *found.told["warnings"]])
+
+
+def test_levels_beside_the_ground_are_told_with_its_heights(contours):
+    found = contours(rough((30, 30)), interval=5000.0, z_unit="foot")
+    assert found.told["warnings"][-1].startswith("No contour lies between the lowest and the highest ground (")
+    assert "ft) with an interval of 5000 from 0, so the layer is empty" in found.told["warnings"][-1]
+
+
+def test_the_finest_intervals_have_their_own_levels(contours):
+    rows, cols = surfaces.centres(30), surfaces.centres(40)
+    found = contours(surfaces.lattice(surfaces.plane(0.0, 1e-3, 0.0), rows, cols), interval=1e-3, base=5e-4)
+    inner = found.vertices[:, 0] > WEST + 3 * CELL
+    off = (found.vertices[:, 0] - WEST) / CELL * 1e-3 - found.of_vertices
+    assert len(found.lines) >= 34 and np.abs(off[inner & (found.vertices[:, 0] < WEST + 37 * CELL)]).max() < 1.1e-5
 
 
 def test_feet_stay_feet_and_degrees_are_measured_in_metres(contours):
@@ -249,9 +275,7 @@ def test_feet_stay_feet_and_degrees_are_measured_in_metres(contours):
 def test_an_interval_is_chosen_from_the_range_and_said(contours):
     heard = dems.Heard()
     found = contours(rough(), progress=heard)
-    assert found.told["interval"] == 10 and "The interval is 10 metre; heights are from 500 to 900." in heard.texts(
-        "info"
-    )
+    assert found.told["interval"] == 10 and "The interval is 10 m; heights are from 500 to 900." in heard.texts("info")
     assert [round_interval(x) for x in (400.0, 401.0, 4.0, 0.0, 3.9e-3, 8000.0)] == [10, 20, 0.1, 1, 1e-4, 200]
 
 
@@ -361,6 +385,44 @@ def test_what_cannot_be_is_refused_in_a_sentence(contours, settings, sentence):
 
 def test_an_interval_that_makes_too_many_crossings_is_refused(contours, monkeypatch, tmp_path):
     monkeypatch.setattr(tracing, "MOST_NODES", 1000)
-    with pytest.raises(TerrainError, match="crossings into one tile, for which there is no room"):
+    with pytest.raises(
+        TerrainError, match=r"more contours in one part of the DEM than there is room for; choose \d+ or"
+    ):
         contours(rough((40, 40)), interval=1.0)
     assert [path.name for path in Path(tmp_path).iterdir()] == ["dem.tif"]
+
+
+def test_a_missing_folder_is_noticed_before_the_dem_is_opened(contours, tmp_path):
+    heard = dems.Heard()
+    with pytest.raises(TerrainError, match="nowhere does not exist; make it or choose another"):
+        contours(rough((20, 20)), progress=heard, output=str(tmp_path / "nowhere" / "lines.gpkg"))
+    assert not heard.events
+
+
+def test_a_dem_that_changes_during_the_run_is_refused(contours, monkeypatch, tmp_path):
+    trace = tracing.Tracer.trace
+
+    def touched(self, encoded):  # type: ignore[no-untyped-def]
+        dems.write(tmp_path / "dem.tif", rough((50, 60)))
+        return trace(self, encoded)
+
+    monkeypatch.setattr(tracing.Tracer, "trace", touched)
+    with pytest.raises(
+        TerrainError, match=r"dem.tif was changed during the run, so nothing was written; run it again."
+    ):
+        contours(rough((40, 40)), interval=50.0)
+    assert [path.name for path in Path(tmp_path).iterdir()] == ["dem.tif"]
+
+
+def test_many_short_lines_are_joined_in_no_time(tmp_path):
+    """A hundred thousand lines of one piece each; work that grows with their square takes minutes."""
+    count = 100_000
+    store = joining.Store(tmp_path)
+    points = np.stack([np.arange(2.0 * count), np.zeros(2 * count)], axis=1)
+    ends = np.arange(2 * count)
+    store.add(tracing.Traced(points, np.arange(0, 2 * count + 1, 2), np.arange(count) % 7, ends[::2], ends[1::2], 0))
+    found = list(store.contours())
+    assert sum(len(level) for level, _, _ in found) == count and sum(len(p) for _, _, p in found) == 2 * count
+    assert np.all(np.diff(np.concatenate([level for level, _, _ in found])) >= 0)
+    level, first, vertices = found[0]
+    assert level[0] == 0 and np.array_equal(vertices[: first[2], 0], [0.0, 1.0, 14.0, 15.0])

@@ -149,6 +149,20 @@ def test_birds_and_holes_are_trimmed_and_ridges_are_not() -> None:
     assert not trimming.outliers(np.column_stack([x, y])[:5], heights[:5]).any()
 
 
+def test_made_ground_without_noise_loses_no_point(tmp_path: Path) -> None:
+    """On planes neighbours agree up to a rounding, which must not make outliers of others' roundings."""
+    x, y = scattered(1500)
+    slopes = 60 - 0.02 * np.abs(x - 40)
+    told = fit_surface(
+        Settings(output=str(tmp_path / "s.tif"), input=save(tmp_path / "p.gpkg", x, y, slopes)), Progress()
+    )
+    assert told["trimmed"] == 0
+    bad = slopes.copy()
+    bad[::200] += 1.0
+    told = fit_surface(Settings(output=str(tmp_path / "s.tif"), input=save(tmp_path / "b.gpkg", x, y, bad)), Progress())
+    assert told["trimmed"] == 8
+
+
 @pytest.mark.parametrize("jitter", [0.0, 0.5])
 def test_the_spacing_is_that_of_a_lattice(jitter: float) -> None:
     down, across = (np.mgrid[:40, :40] * 3.0).reshape(2, -1)
@@ -407,6 +421,21 @@ def test_what_cannot_be_is_refused(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(TerrainError, match="give numbers with commas"):
         classes_of("ground")
     assert classes_of("2, 9") == (2, 9) and classes_of("") == ()
+
+
+def test_points_in_lines_are_warned_of(settings: Settings, tmp_path: Path) -> None:
+    """Points held out on a line say nothing of the ground between the lines."""
+    along, line = np.tile(np.linspace(0, 60, 121), 4), np.repeat(np.arange(4) * 8.0, 121)
+    told = fit_surface(replace(settings, input=save(tmp_path / "l.gpkg", line, along, ground(line, along))), Progress())
+    assert told["far_share"] > 0.5 and "The points stand in lines or groups: " in told["warnings"][0]
+    x, y = scattered(800)
+    told = fit_surface(replace(settings, input=save(tmp_path / "s.gpkg", x, y, ground(x, y))), Progress())
+    assert told["far_share"] < 0.05 and not any(" in " in text for text in told["warnings"])
+    one = np.linspace(0, 60, 121)
+    told = fit_surface(
+        replace(settings, input=save(tmp_path / "o.gpkg", one, one / 2, ground(one, one / 2))), Progress()
+    )
+    assert told["warnings"][0] == "The points stand in one straight line; beside it the surface is a guess."
 
 
 def test_cells_that_are_too_large_are_told(settings: Settings) -> None:
