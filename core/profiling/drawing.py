@@ -15,7 +15,7 @@ import numpy as np
 from .. import page, plots, table
 from ..page import number
 from ..raster import Floats
-from ..vertical import METRES
+from ..vertical import METRES, SYMBOLS
 from .stretches import Profile
 
 MOST_PANELS = 20
@@ -23,9 +23,6 @@ WIDTH, HEIGHT = 1040, 270
 LEFT, RIGHT, TOP, BOTTOM = 66, 16, 30, 42
 COLUMNS = 2 * (WIDTH - LEFT - RIGHT)
 """Positions across a panel that can be told apart; more are drawn as the lowest and highest of each column."""
-
-SYMBOLS = {"metre": "m", "foot": "ft", "us-foot": "US survey ft"}
-"""Short names of vertical units."""
 
 LINE, BAND, HAIR, INK = plots.COLOURS[3], plots.COLOURS[0], "#e7e3dc", "#77736c"
 KILOMETRES_FROM_M = 5000.0
@@ -140,14 +137,15 @@ def _axes(frame: _Frame, unit: str) -> str:
     drawn.append(f'<path d="M{LEFT} {TOP}V{floor}H{wall}" fill="none" stroke="{INK}" stroke-width="0.6"/>')
     drawn.append(f'<text x="{(LEFT + wall) / 2}" y="{HEIGHT - 8}" text-anchor="middle">Distance, {word}</text>')
     turned = f'transform="translate(14 {(TOP + floor) / 2}) rotate(-90)" text-anchor="middle"'
-    drawn.append(f"<text {turned}>Elevation, {_symbol(unit)}</text>")
+    drawn.append(f"<text {turned}>Elevation, {SYMBOLS[unit]}</text>")
     return "".join(drawn)
 
 
 def _facts(frame: _Frame, panel: Panel, unit: str) -> str:
     shown = "90 % band shaded" if panel.band is not None else ""
-    times = f"heights drawn {frame.exaggeration(unit):.2g} times as large as distances"
-    return html.escape(", ".join(filter(None, [shown, times])))
+    times = float(f"{frame.exaggeration(unit):.2g}")
+    drawn = f"heights drawn {times:.10g} times as large as distances"
+    return html.escape(", ".join(filter(None, [shown, drawn])))
 
 
 def _line(frame: _Frame, panel: Panel) -> str:
@@ -197,12 +195,8 @@ def _svg(inside: str, height: int) -> str:
     )
 
 
-def _symbol(unit: str) -> str:
-    return SYMBOLS.get(unit, unit)
-
-
 def _overview(panels: Sequence[Panel], unit: str) -> str:
-    unit = _symbol(unit)
+    unit = SYMBOLS[unit]
     heads = ("", "length, m", f"lowest, {unit}", f"highest, {unit}", f"ascent, {unit}", f"descent, {unit}",
              "steepest up, degrees", "steepest down, degrees")  # fmt: skip
     return page.table_of(heads, [_row(panel) for panel in panels])
