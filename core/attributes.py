@@ -41,7 +41,8 @@ def slope_deg(p: Floats, q: Floats) -> Floats:
 
 def aspect_deg(p: Floats, q: Floats) -> Floats:
     """Direction of steepest descent, degrees clockwise from north, 0 to 360 as ``gdaldem aspect``; NaN where flat."""
-    aspect: Floats = np.where(is_flat(p, q), np.nan, np.degrees(np.arctan2(-p, -q)) % 360)
+    turned = np.degrees(np.arctan2(-p, -q)) % 360
+    aspect: Floats = np.where(is_flat(p, q), np.nan, np.where(turned == 360, 0.0, turned))
     return aspect
 
 

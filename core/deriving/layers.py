@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,8 +20,9 @@ class Layer:
     ----------
     description, label
         Of the band, and the unit that it names.
-    rounding
-        Stored numbers are whole multiples of one over it.
+    rounding, per_cell
+        Stored numbers are whole multiples of one over ``rounding * cell_m ** per_cell``, taken to a power of two: bends
+        are the smaller the larger the forms of the ground are.
     degree
         Derivatives that it needs.
     compute
@@ -31,6 +33,7 @@ class Layer:
     description: str
     label: str
     rounding: float
+    per_cell: int
     degree: int
     compute: Callable[[Relief, Settings], Floats]
 
@@ -60,22 +63,22 @@ def _total(relief: Relief, settings: Settings) -> Floats:
 
 
 LAYERS = {
-    "slope": Layer("Slope", "degree", 2.0**10, 1, _slope),
-    "aspect": Layer("Aspect", "degree", 2.0**10, 1, _aspect),
-    "hillshade": Layer("Hillshade", "grey value", 2.0**4, 1, _hillshade),
-    "profile_curvature": Layer("Profile curvature", "rad/m", 2.0**30, 2, _profile),
-    "plan_curvature": Layer("Plan curvature", "rad/m", 2.0**30, 2, _plan),
-    "total_curvature": Layer("Total curvature", "rad2/m2", 2.0**40, 2, _total),
+    "slope": Layer("Slope", "degree", 2.0**10, 0, 1, _slope),
+    "aspect": Layer("Aspect", "degree", 2.0**10, 0, 1, _aspect),
+    "hillshade": Layer("Hillshade", "grey value", 2.0**4, 0, 1, _hillshade),
+    "profile_curvature": Layer("Profile curvature", "rad/m", 2.0**27, 1, 2, _profile),
+    "plan_curvature": Layer("Plan curvature", "rad/m", 2.0**27, 1, 2, _plan),
+    "total_curvature": Layer("Total curvature", "rad2/m2", 2.0**34, 2, 2, _total),
 }
 
 
-def writing_of(name: str, settings: Settings, tags: dict[str, str]) -> Writing:
-    """How a layer is stored."""
+def writing_of(name: str, settings: Settings, tags: dict[str, str], cell_m: float) -> Writing:
+    """How a layer of a DEM whose cells measure ``cell_m`` is stored."""
     layer = LAYERS[name]
+    rounding = 2.0 ** round(math.log2(layer.rounding * cell_m**layer.per_cell))
     return Writing(
-        compression=settings.compression, description=layer.description, label=layer.label, rounding=layer.rounding,
-        tags=tags,
-    )  # fmt: skip
+        compression=settings.compression, description=layer.description, label=layer.label, rounding=rounding, tags=tags
+    )
 
 
 def _gradient(relief: Relief) -> tuple[Floats, Floats]:

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from ..elevation import compute
 from ..elevation.kernels import Queries
 from ..elevation.relief import Relief
 from ..grid import Target
-from ..jobs.derive import Settings
+from ..jobs.derive import OUTPUTS, Settings
 from ..progress import Progress
 from ..raster import Encoded, Sink, Writing
 from ..refinement.run import budget_bytes, target_of
@@ -28,7 +29,7 @@ BYTES_PER_CELL = 200.0
 
 @dataclass(frozen=True)
 class Made:
-    """One tile: compressed blocks by the name of the output, cells with a slope, and the largest slope in degrees."""
+    """One tile: compressed blocks by the name of the output, and the number of cells with a height."""
 
     encoded: Mapping[str, Encoded]
     known: int
@@ -75,8 +76,9 @@ def derive(settings: Settings, progress: Progress) -> dict:
     with raster.environment(), opened(settings, progress) as ground:
         inputs.refuse_own_members(settings.outputs.values(), ground.source)
         plan = _planned(target_of(replace(settings, scale=settings.scale or 1.0), ground.grid), ground)
-        tags = provenance.tags(ground.model.card, str(ground.model.compute), {})
-        writings = {name: writing_of(name, settings, tags) for name in settings.outputs}
+        tags = provenance.tags(ground.model.card, str(ground.model.compute), _told(settings))
+        cell_m = float(np.sqrt(np.median(ground.cell_m[0]) * np.median(ground.cell_m[1])))
+        writings = {name: writing_of(name, settings, tags, cell_m) for name in settings.outputs}
         known = 0
         with _sinks(settings, plan, writings) as sinks:
 
@@ -104,6 +106,11 @@ def derive(settings: Settings, progress: Progress) -> dict:
         "seconds": round(time.monotonic() - started_s, 3),
         "device": str(ground.model.compute), "warnings": progress.warnings,
     }  # fmt: skip
+
+
+def _told(settings: Settings) -> dict[str, Any]:
+    """Settings that the files name: all but what they are called, where they were computed, and the no-data list."""
+    return {name: value for name, value in asdict(settings).items() if name not in (*OUTPUTS, "device", "no_data")}
 
 
 def _planned(target: Target, ground: Continuous) -> Plan:

@@ -14,7 +14,7 @@ from rasterio.transform import Affine
 
 from neural_terrain.core import attributes
 from neural_terrain.core.continuous import Continuous, opened
-from neural_terrain.core.deriving.layers import LAYERS
+from neural_terrain.core.deriving.layers import writing_of
 from neural_terrain.core.elevation.relief import Relief
 from neural_terrain.core.errors import Cancelled, TerrainError
 from neural_terrain.core.jobs import derive
@@ -34,6 +34,11 @@ def derived(tmp_path: Path, source: str, names: tuple[str, ...] = OUTPUTS, **val
     derive.run(Settings(**given), dems.Heard())
     layers = {name: dems.read(path).astype(float) for name, path in paths.items()}
     return {name: np.where(layer == NODATA, np.nan, layer) for name, layer in layers.items()}
+
+
+def step_of(layer: str) -> float:
+    """What the numbers of a layer are multiples of, on cells of :data:`CELL` metres."""
+    return 1 / writing_of(layer, Settings(input="dem.tif", slope="slope.tif"), {}, CELL).rounding
 
 
 def plane(tmp_path: Path, east: float, north: float, size: int = 40, **profile: Any) -> str:
@@ -165,7 +170,21 @@ def test_layers_are_what_a_query_answers(tmp_path: Path, tiny_field: str, name: 
         off = np.abs(found[layer][rows, cols] - values)
         off = np.minimum(off, 360 - off) if layer == "aspect" else off
         assert np.isfinite(off).all()
-        assert np.quantile(off, 0.95) <= 1 / LAYERS[layer].rounding + 1e-4 * np.quantile(np.abs(values), 0.9), layer
+        assert np.quantile(off, 0.95) <= step_of(layer) + 1e-4 * np.quantile(np.abs(values), 0.9), layer
+
+
+@pytest.mark.parametrize("cell_m", [2.0, 250.0, 10_000.0])
+def test_bends_keep_their_digits_on_cells_of_any_size(tmp_path: Path, cell_m: float) -> None:
+    """Hills of the same slopes, large and small: curvatures fall with their size, the squared one with its square."""
+    row, col = np.mgrid[:48, :48] + 0.5
+    hills = cell_m * 0.01 * np.sin(col / 3) * np.cos(row / 4)
+    place = Affine(cell_m, 0, 0, 0, -cell_m, 0)
+    source = dems.write(tmp_path / "hills.tif", hills.astype(np.float64), crs=None, transform=place, dtype="float64")
+    found = derived(tmp_path, source, sampling="point")
+    for name, power in (("profile_curvature", 1), ("plan_curvature", 1), ("total_curvature", 2)):
+        inner = found[name][8:-8, 8:-8]
+        assert np.unique(inner).size > 900, name
+        assert 1e-9 < np.nanmedian(np.abs(inner)) * cell_m**power < 1, name
 
 
 @pytest.mark.parametrize("model", ["baseline", "field"])
@@ -194,7 +213,7 @@ def test_derivatives_are_differences_of_the_same_surface(tmp_path: Path, model: 
     for name, values in expected.items():
         off = np.abs(found[name][rows, cols] - values)
         off = np.minimum(off, 360 - off) if name == "aspect" else off
-        assert np.median(off) < 0.01 * np.median(np.abs(values)) + 1 / LAYERS[name].rounding, name
+        assert np.median(off) < 0.01 * np.median(np.abs(values)) + step_of(name), name
 
 
 @pytest.mark.parametrize("name", ["baseline", "field"])
