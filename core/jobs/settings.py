@@ -17,6 +17,9 @@ from ..errors import TerrainError
 
 S = TypeVar("S")
 
+LONGEST = 1e9
+"""Lengths that can be given are not larger, in units of the CRS."""
+
 RASTERS = (".tif", ".tiff")
 """How names of rasters to write may end."""
 
@@ -63,7 +66,22 @@ def require_numbers(label: str, values: Any, count: int) -> None:
 def require_number(label: str, value: Any, low: float, high: float, unit: str = "") -> None:
     """Refuse what is not a finite number from ``low`` to ``high``."""
     if not _is_number(value) or not low <= value <= high:
-        raise TerrainError(f"{label} is {value}{unit}; it must be a number from {low:g} to {high:g}{unit}.")
+        raise TerrainError(
+            f"{label} is {value}{unit}; it must be a number from {_in_words(low)} to {_in_words(high)}{unit}."
+        )
+
+
+def _in_words(limit: float) -> str:
+    """A limit as people write it: 10,000,000 and not 1e+07."""
+    return f"{limit:,.0f}" if 1e6 <= abs(limit) < 1e12 else f"{limit:g}"
+
+
+def require_length(label: str, value: Any) -> None:
+    """Refuse what is no length in units of the CRS."""
+    if not _is_number(value) or not 0 < value <= LONGEST:
+        raise TerrainError(
+            f"{label} is {value}; it must be above 0 and at most {_in_words(LONGEST)}, in units of the CRS."
+        )
 
 
 def require_band(label: str, value: Any) -> None:

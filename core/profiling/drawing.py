@@ -16,11 +16,11 @@ from .. import page, plots, table
 from ..page import number
 from ..raster import Floats
 from ..vertical import METRES, SYMBOLS
-from .stretches import Profile
+from .stretches import Profile, rises_of, same_height
 
 MOST_PANELS = 20
 WIDTH, HEIGHT = 1040, 270
-LEFT, RIGHT, TOP, BOTTOM = 66, 16, 30, 42
+LEFT, RIGHT, TOP, BOTTOM = 84, 16, 30, 42
 COLUMNS = 2 * (WIDTH - LEFT - RIGHT)
 """Positions across a panel that can be told apart; more are drawn as the lowest and highest of each column."""
 
@@ -28,6 +28,12 @@ LINE, BAND, HAIR, INK = plots.COLOURS[3], plots.COLOURS[0], "#e7e3dc", "#77736c"
 KILOMETRES_FROM_M = 5000.0
 EMPTY_SHARE = 0.08
 """Of the range of heights, what is left free below and above."""
+
+FLAT_SPAN = 1.0
+"""Range of heights, in their unit, that is drawn of ground without any."""
+
+LETTERS_PX, LETTER_SHARE, TEXT_PX = LEFT - 28, 0.64, 12
+"""Room for the heights beside the axis; width of a digit by its height, and how large texts are."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,10 @@ class _Frame:
     def of(cls, panel: Panel) -> _Frame:
         spread = 0.0 if panel.band is None else np.nan_to_num(panel.band)
         low, high = float(np.nanmin(panel.heights - spread)), float(np.nanmax(panel.heights + spread))
-        free = EMPTY_SHARE * (high - low) or 1.0
+        middle = (low + high) / 2
+        if high - low < float(same_height(np.asarray(middle))):
+            low, high = middle - FLAT_SPAN / 2, middle + FLAT_SPAN / 2
+        free = EMPTY_SHARE * (high - low)
         # A line that turns on a pole has no length.
         return cls(float(np.nanmax(panel.along_m)) or 1.0, low - free, high + free)
 
@@ -129,7 +138,9 @@ def _axes(frame: _Frame, unit: str) -> str:
     for tick in plots.ticks(frame.low, frame.high, 5):
         y = float(frame.down(tick))
         drawn.append(f'<path d="M{LEFT} {y:.1f}H{wall}" stroke="{HAIR}"/>')
-        drawn.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:.10g}</text>')
+        text = f"{tick + 0.0:.10g}"
+        size_px = min(TEXT_PX, LETTERS_PX / (LETTER_SHARE * len(text)))
+        drawn.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end" font-size="{size_px:.3g}">{text}</text>')
     for tick in plots.ticks(0.0, frame.end_m / size, 10):
         x = float(frame.across(tick * size))
         drawn.append(f'<path d="M{x:.1f} {floor}v4" stroke="{INK}" stroke-width="0.6"/>')
@@ -191,7 +202,7 @@ def _text(x: Floats, y: Floats) -> str:
 def _svg(inside: str, height: int) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
-        f'font-family="sans-serif" font-size="12" fill="#2b2a28">{inside}</svg>'
+        f'font-family="sans-serif" font-size="{TEXT_PX}" fill="#2b2a28">{inside}</svg>'
     )
 
 
@@ -203,14 +214,15 @@ def _overview(panels: Sequence[Panel], unit: str) -> str:
 
 
 def _row(panel: Panel) -> list[str]:
-    steps = np.diff(panel.heights)
+    steps = rises_of(panel.heights, panel.slope_deg)
     figures = [np.nanmax(panel.along_m), np.nanmin(panel.heights), np.nanmax(panel.heights),
                np.nansum(np.maximum(steps, 0)), np.nansum(np.maximum(-steps, 0)),
-               max(np.nanmax(panel.slope_deg), 0.0), max(-np.nanmin(panel.slope_deg), 0.0)]  # fmt: skip
+               max(np.nanmax(panel.slope_deg), 0.0), max(-np.nanmin(panel.slope_deg), 0.0) + 0.0]  # fmt: skip
     return [panel.title, *(number(float(figure)) for figure in figures)]
 
 
 METHOD = """<h2>How to read this</h2>
 <p>The line is the continuous surface of the model at every position along the line. The band holds the true height nine
 times in ten; it takes the DEM for perfect. Distances are metres on the ellipsoid. Ascent and descent are the sums of
-all rises and falls between positions. Gaps are no-data, or outside of the DEM.</p>"""
+all rises and falls between positions; what flat ground differs by from rounding is none. Gaps are no-data, or outside
+of the DEM.</p>"""

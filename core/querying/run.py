@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,16 +34,14 @@ def query(settings: Settings, progress: Progress) -> dict:
     with raster.environment(), opened(settings, progress) as ground:
         features.announce("points", ground.grid.crs, progress)
         inputs.refuse_own_members([settings.output], ground.source)
-        geometries = features.geometries()
-        several = _check(features, geometries, progress)
-        placed = int(np.count_nonzero(is_single(geometries)))
-        answers = ask(ground, *_places(features, geometries, ground), 2, progress.step(0.1, 0.7))
-        del geometries
+        held = _held(features)
+        _check(features, held, progress)
+        answers = ask(ground, *_places(features, held, ground), 2, progress.step(0.1, 0.7))
         ground.refuse_changed()
         device = str(ground.model.compute)
     heights = answers["elevation"][np.isfinite(answers["elevation"])]
-    _tell(placed, heights.size, progress)
-    _write(settings, features, several, answers, progress.step(0.7, 1))
+    _tell(held.single, heights.size, progress)
+    _write(settings, features, held.several, answers, progress.step(0.7, 1))
     return {
         "output": settings.output, "points": features.count, "known": int(heights.size),
         "lowest": float(heights.min()) if heights.size else None,
@@ -61,31 +60,66 @@ def _tell(placed: int, known: int, progress: Progress) -> None:
         )
 
 
-def _check(features: Features, geometries: Geometries, progress: Progress) -> bool:
-    """Refuse layers of something else; returns whether there are multipoints with several parts."""
-    there = ~(shapely.is_missing(geometries) | shapely.is_empty(geometries))
-    other = there & ~is_single(geometries)
-    if there.any() and not (there & ~other).any():
-        held = ", ".join(sorted({geometry.geom_type for geometry in geometries[there]}))
+@dataclass(frozen=True)
+class Held:
+    """What a layer of points holds.
+
+    Attributes
+    ----------
+    places
+        Coordinates ``(N, 2)`` of single points, NaN for all other features.
+    single, there
+        Numbers of features that are single points, and that have a geometry.
+    several
+        Whether there are multipoints with several parts.
+    kinds
+        Types of the geometries that are no single points.
+
+    """
+
+    places: Floats
+    single: int
+    there: int
+    several: bool
+    kinds: frozenset[str]
+
+
+def _held(features: Features) -> Held:
+    """Everything that is asked of the geometries, a piece of the layer at a time."""
+    places, single, there, several, kinds = [], 0, 0, False, set()
+    for piece in features.pieces([]):
+        geometries = piece.geometries
+        known = ~(shapely.is_missing(geometries) | shapely.is_empty(geometries))
+        alone = known & is_single(geometries)
+        places.append(single_points(geometries))
+        single, there = single + int(np.count_nonzero(alone)), there + int(np.count_nonzero(known))
+        several |= bool((of_points(geometries) & known & ~alone).any())
+        kinds |= {geometry.geom_type for geometry in geometries[known & ~alone]}
+    return Held(np.concatenate(places), single, there, several, frozenset(kinds))
+
+
+def _check(features: Features, held: Held, progress: Progress) -> None:
+    """Refuse layers of something else, and say what has no answer."""
+    if held.there and not held.single:
+        kinds = ", ".join(sorted(held.kinds))
         raise TerrainError(
-            f"The layer {features.layer} of {features.path} has no single points but {held}; choose a point layer, or "
+            f"The layer {features.layer} of {features.path} has no single points but {kinds}; choose a point layer, or "
             "make one with 'Extract vertices' or 'Multipart to singleparts'."
         )
-    if other.any():
+    if held.there > held.single:
         progress.warn(
-            f"{np.count_nonzero(other)} of {features.count} features are not single points; their attributes are "
+            f"{held.there - held.single} of {features.count} features are not single points; their attributes are "
             "empty. 'Multipart to singleparts' takes multipoints apart."
         )
-    bare = features.count - int(np.count_nonzero(there))
+    bare = features.count - held.there
     if bare:
         progress.info(f"{bare} of {features.count} features have no geometry; their attributes are empty.")
-    return bool((of_points(geometries) & other).any())
 
 
-def _places(features: Features, geometries: Geometries, ground: Continuous) -> tuple[Floats, Floats]:
+def _places(features: Features, held: Held, ground: Continuous) -> tuple[Floats, Floats]:
     """Coordinates in the CRS of the DEM; NaN for features without a place."""
     change = grids.change_of_crs(features.crs, ground.grid.crs)
-    x, y = single_points(geometries).T
+    x, y = held.places.T
     if change is not None and x.size:
         x, y = change(x, y)
     placed = np.isfinite(x) & np.isfinite(y)

@@ -1,6 +1,7 @@
 """Layers that go through the engine feature by feature: read in pieces, written in pieces, attributes as they were.
 
-Millions of features are no burden: a piece at a time is in memory. Imports pyogrio, shapely, the grid and errors.
+Millions of features are no burden: a piece at a time is in memory. Only files that cannot grow (all but GeoPackages)
+wait in memory until they are written. Imports pyogrio, shapely, the grid and errors.
 """
 
 from __future__ import annotations
@@ -27,7 +28,16 @@ from ..progress import Progress
 from .columns import Column, columns_of
 from .reading import DRIVER_ERRORS as READ_ERRORS
 from .reading import Geometries, chosen, known_crs, reason
-from .writing import BESIDE_SHAPEFILE, DRIVERS, FOR_GEOPACKAGE, forget_journal
+from .writing import (
+    BESIDE_SHAPEFILE,
+    DRIVERS,
+    FOR_GEOPACKAGE,
+    forget_journal,
+    require_place,
+    require_whole,
+    size_bytes,
+    unwritten,
+)
 from .writing import DRIVER_ERRORS as WRITE_ERRORS
 
 PIECE = 500_000
@@ -111,7 +121,7 @@ class Features:
             progress.warn(f"Attributes of the {what} that hold binary data are left out: {', '.join(self.left_out)}.")
 
     def geometries(self) -> Geometries:
-        """All geometries."""
+        """All geometries at once, some 250 bytes for each point."""
         found: Geometries = np.concatenate([piece.geometries for piece in self.pieces([])])
         return found
 
@@ -159,13 +169,16 @@ class Features:
 class Growing:
     """A layer that pieces are appended to; where the format cannot grow, they wait until :meth:`finish`.
 
-    ``kind`` is what OGR calls the geometries, such as ``Point Z``; empty: that of the first features that are written.
+    ``part`` is written and takes the place of ``path``, which errors name. ``kind`` is what OGR calls the geometries,
+    such as ``Point Z``; empty: that of the first features that are written.
     """
 
-    def __init__(self, path: Path, driver: str, layer: str, crs: str, kind: str = "") -> None:
-        self._path, self._driver, self._layer, self._crs, self._kind = path, driver, layer, crs, kind
+    def __init__(self, part: Path, path: Path, layer: str, crs: str, kind: str = "") -> None:
+        self._path, self._place, self._layer, self._crs, self._kind = part, path, layer, crs, kind
+        self._driver = DRIVERS[path.suffix.lower()]
         self._waiting: list[Piece] = []
         self._begun = False
+        self._fields = 0
 
     def add(self, piece: Piece) -> None:
         """Append some features."""
@@ -181,6 +194,8 @@ class Growing:
             self._waiting = []
         if self._driver == "GPKG" and self._measured:
             self._tell_of_measures()
+        if self._begun:
+            require_whole(self._path, self._place, self._fields)
 
     @property
     def _measured(self) -> bool:
@@ -190,11 +205,14 @@ class Growing:
     def _tell_of_measures(self) -> None:
         """Write the kind of the layer into the table where a GeoPackage keeps it."""
         name, dimensions = self._kind.split(" ")
-        with contextlib.closing(sqlite3.connect(self._path)) as database, database:
-            database.execute(
-                "UPDATE gpkg_geometry_columns SET geometry_type_name = ?, z = ?, m = 1 WHERE table_name = ?",
-                (name.upper(), int("Z" in dimensions), self._layer),
-            )
+        try:
+            with contextlib.closing(sqlite3.connect(self._path)) as database, database:
+                database.execute(
+                    "UPDATE gpkg_geometry_columns SET geometry_type_name = ?, z = ?, m = 1 WHERE table_name = ?",
+                    (name.upper(), int("Z" in dimensions), self._layer),
+                )
+        except sqlite3.Error as error:
+            raise unwritten(self._place, self._layer, error, 0) from error
 
     def _write(self, piece: Piece) -> None:
         names = list(piece.columns)
@@ -222,10 +240,9 @@ class Growing:
                     **self._options(piece),
                 )
         except WRITE_ERRORS as error:
-            raise TerrainError(
-                f"The layer {self._layer} cannot be written ({reason(error)}); choose another format."
-            ) from error
-        self._begun = True
+            size = size_bytes(piece.geometries, list(piece.columns.values()))
+            raise unwritten(self._place, self._layer, error, size) from error
+        self._begun, self._fields = True, len(names)
 
     def _placeable(self, geometries: Geometries) -> Geometries:
         """What the driver can write: some take no z that is NaN."""
@@ -253,14 +270,12 @@ class Growing:
 def growing(path: str, layer: str, crs: str, kind: str = "") -> Iterator[Growing]:
     """A layer that appears at ``path`` when the block is left; the ending says the format (:data:`.DRIVERS`)."""
     target = Path(path)
-    driver = DRIVERS.get(target.suffix.lower())
-    if driver is None:
-        raise TerrainError(f"The vector file {path} ends in none of {', '.join(DRIVERS)}; rename it.")
-    beside = (*BESIDE_SHAPEFILE, *([".prj"] if crs else [])) if driver == "ESRI Shapefile" else ()
+    require_place(path)
+    beside = (*BESIDE_SHAPEFILE, *([".prj"] if crs else [])) if target.suffix.lower() == ".shp" else ()
     with contextlib.ExitStack() as stack:
         for ending in beside:
             stack.enter_context(written(target.with_suffix(ending)))
-        layer_to_grow = Growing(stack.enter_context(written(target)), driver, layer, crs, kind)
+        layer_to_grow = Growing(stack.enter_context(written(target)), target, layer, crs, kind)
         yield layer_to_grow
         layer_to_grow.finish()
         forget_journal(target)

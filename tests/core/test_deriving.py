@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -292,6 +293,15 @@ def test_files_say_what_they_hold(tmp_path: Path) -> None:
             assert file.tags()["NEURAL_TERRAIN_MODEL"].startswith("baseline")
     assert told["slope"] == ("Slope", "degree") and told["plan_curvature"] == ("Plan curvature", "rad/m")
     assert told["total_curvature"] == ("Total curvature", "rad2/m2")
+
+
+def test_files_say_how_they_were_made(tmp_path: Path) -> None:
+    derived(tmp_path, plane(tmp_path, 0.1, 0.2), ("hillshade",), azimuth_deg=0.0, altitude_deg=30.0, scale=2.0)
+    with rasterio.open(tmp_path / "hillshade.tif") as file:
+        told = json.loads(file.tags()["NEURAL_TERRAIN_SETTINGS"])
+    assert told["input"] == "plane.tif" and told["model"] == "baseline" and told["z_factor"] == 1.0
+    assert (told["azimuth_deg"], told["altitude_deg"], told["scale"]) == (0.0, 30.0, 2.0)
+    assert not told.keys() & {"hillshade", "slope", "device"}
 
 
 BAD = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sqlite3
 import warnings
 from pathlib import Path
@@ -19,6 +20,7 @@ import shapely
 from neural_terrain.core import profiling
 from neural_terrain.core.errors import Cancelled, TerrainError
 from neural_terrain.core.jobs.elevationprofile import Settings
+from neural_terrain.core.profiling import drawing
 from neural_terrain.core.profiling import run as profile_run
 from neural_terrain.core.profiling.paths import paths_of
 from neural_terrain.tests import surfaces
@@ -313,6 +315,52 @@ def test_the_page_shows_twenty_lines_and_says_so(tmp_path):
     band, profile = panel[-4].get("d"), panel[-3].get("d")
     # A line of 4200 positions is drawn with no more than what can be seen.
     assert band.endswith("Z") and 1000 < profile.count(",") < 2 * 2 * 960 and len(picture.read_bytes()) < 200_000
+
+
+@pytest.mark.parametrize("height", [0.0, 512.3, 8848.86])
+def test_flat_ground_is_drawn_flat_and_climbs_nothing(tmp_path, height):
+    dem = dems.write(tmp_path / "dem.tif", np.full((50, 60), height))
+    way = layer(tmp_path / "l.gpkg", line((5, 5), (40, 50)))
+    found = follow(dem, way, tmp_path, plot=str(tmp_path / "o.svg"))
+    told, rows = found["told"], found["rows"]
+    assert told["ascent"] == told["descent"] == told["steepest_deg"] == 0 and not rows["slope_deg"].any()
+    heights, profile, texts = drawn_of(tmp_path / "o.svg")
+    assert np.ptp(profile) <= 0.1 and 0.4 < np.ptp(heights) < 1.2
+    follow(dem, way, tmp_path, plot=str(tmp_path / "o.html"))
+    row = re.search(r"<th>Line 1</th>(.*?)</tr>", (tmp_path / "o.html").read_text("utf-8"), re.DOTALL).group(1)
+    assert re.findall(r">([^<>]+)</td>", row)[3:] == ["0"] * 4
+    assert max(map(len, texts)) < 9
+
+
+def test_small_rises_of_a_slope_count_and_low_relief_is_drawn(tmp_path):
+    """A slope of 1 mm in a cell at 2000 m: each rise is less than a millionth of the height, all together are not."""
+    dem = ground(tmp_path, surfaces.plane(0, 1e-3, 2000.0))
+    way = layer(tmp_path / "l.gpkg", line((50, 50), (50, 250)))
+    found = follow(dem, way, tmp_path, plot=str(tmp_path / "o.svg"), spacing=0.5)
+    assert found["told"]["ascent"] == pytest.approx(0.2, rel=1e-3) and found["told"]["descent"] < 1e-6
+    _, profile, _ = drawn_of(tmp_path / "o.svg")
+    assert np.ptp(profile) > 100
+
+
+def test_heights_beside_the_axis_stay_in_the_picture(tmp_path):
+    """Heights in feet to the hundredth are the longest."""
+    along = np.linspace(0, 100, 50)
+    for low, span in ((29031.6914, 0.04), (-35876.6421, 0.05), (0.0, 1e-5)):
+        panel = drawing.Panel("long", along, low + span * np.sin(along), None, np.ones(50))
+        root = ElementTree.fromstring(f"<svg>{drawing.draw(panel, 'foot')}</svg>")
+        beside = [text for text in root.findall("text") if text.get("font-size")]
+        assert len(beside) > 2
+        for text in beside:
+            assert float(text.get("x")) - 0.64 * float(text.get("font-size")) * len(text.text) > 18
+
+
+def drawn_of(path: Path) -> tuple[list[float], np.ndarray, list[str]]:
+    """Heights beside the axis of the first panel, places of its profile from the top, and the heights as texts."""
+    panel = ElementTree.parse(path).getroot()[0]
+    paths = [one.get("d") for one in panel if one.get("stroke-width") == "1.5"]
+    texts = [one.text for one in panel if one.get("font-size")]
+    places = np.array([float(place.split(",")[1]) for place in paths[0].lstrip("M").split()])
+    return [float(text) for text in texts], places, texts
 
 
 def test_what_cannot_be_followed_is_refused_in_a_sentence(tmp_path):

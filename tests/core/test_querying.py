@@ -476,3 +476,25 @@ def test_a_cancel_leaves_the_older_file(tmp_path):
         ask(dem, points, folder / "o.gpkg", dems.Heard(stop_at=1))
     assert [path.name for path in folder.iterdir()] == ["o.gpkg"]
     assert (folder / "o.gpkg").read_bytes() == b"older"
+
+
+@pytest.mark.parametrize("sampling", ["average", "point"])
+def test_beside_gaps_and_edges_the_surface_is_as_wrong_as_the_help_says(tmp_path, sampling):
+    """The figures under Limits of all help pages on the surface: of the rise in a cell, and of slopes of 20 degrees."""
+    surface, size, (first, last) = surfaces.plane(6.0, 9.0, 700), 40, (15, 22)
+    heights = surfaces.lattice(surface, surfaces.centres(size), surfaces.centres(size))
+    heights[first:last, first:last] = -9999
+    at = np.concatenate([np.linspace(0, 1, 21), np.arange(10, 27, 0.1)])
+    rows, cols = (axis.ravel() for axis in np.meshgrid(at, at, indexing="ij"))
+    dem = dems.write(tmp_path / "dem.tif", heights, nodata=-9999)
+    found = ask(dem, layer(tmp_path / "p.gpkg", place(rows, cols)), tmp_path / "o.gpkg", sampling=sampling)
+    wrong = np.abs(found["elevation"] - surface(rows, cols)) / 9.0
+    turned = np.abs(found["slope_deg"] - np.degrees(np.arctan(np.hypot(0.2, 0.3))))
+    known, inside = np.isfinite(wrong), (rows > 9) & (cols > 9)
+    beside = np.maximum.reduce([first - rows, rows - last, first - cols, cols - last])
+    assert 0.5 < wrong[known & inside].max() < 2 / 3 and turned[known & inside].max() > 5
+    off = {away: known & inside & (beside >= away) for away in (1.5, 3.0)}
+    assert wrong[off[1.5]].max() < (0.05 if sampling == "average" else 1e-3) and turned[off[1.5]].max() < 2
+    assert wrong[off[3.0]].max() < 0.01 and turned[off[3.0]].max() < 0.3
+    edge = (cols == 0) & (rows > 9) & (beside >= 3)
+    assert wrong[edge].max() == pytest.approx(0.3 if sampling == "average" else 0.375, abs=0.02)

@@ -165,6 +165,7 @@ def test_in_a_model_in_a_batch_and_refused_in_a_sentence(in_qgis, plane, tmp_pat
     points = write_points(tmp_path / "p.gpkg", PLACES)
     lines = write_points(tmp_path / "lines.gpkg", PLACES, kind=ogr.wkbLineString)
     nowhere = write_points(tmp_path / "nowhere.gpkg", PLACES, epsg=0)
+    empty = write_points(tmp_path / "empty.gpkg", [], kind=ogr.wkbUnknown)
     told = in_qgis(f"""
         import processing
         from qgis.core import *
@@ -196,19 +197,21 @@ def test_in_a_model_in_a_batch_and_refused_in_a_sentence(in_qgis, plane, tmp_pat
         def of_the_model(spots, out):
             return told(model, **{{"spots": spots, "step:points": out}})
 
-        folder, lines, nowhere = {str(tmp_path)!r}, {lines!r}, {nowhere!r}
+        folder, lines, nowhere, empty = {str(tmp_path)!r}, {lines!r}, {nowhere!r}, {empty!r}
         tool = QgsApplication.processingRegistry().algorithmById({ID!r})
         answer([
             of_the_model({points!r}, folder + "/m.gpkg"),
             [of_the_tool(OUTPUT=f"{{folder}}/{{number}}.fgb")["KNOWN_COUNT"] for number in (1, 2)],
             [of_the_model(lines, folder + "/o.gpkg"), of_the_tool(POINTS=lines, OUTPUT=folder + "/o.gpkg"),
-             of_the_tool(POINTS=nowhere, OUTPUT=folder + "/o.gpkg"), of_the_tool(OUTPUT=folder + "/o.csv")],
+             of_the_tool(POINTS=nowhere, OUTPUT=folder + "/o.gpkg"), of_the_tool(OUTPUT=folder + "/o.csv"),
+             of_the_tool(POINTS=empty, OUTPUT=folder + "/o.gpkg")],
         ])
     """)
     assert read_points(told[0]["step:points"])[1][0]["elevation"] == pytest.approx(160, abs=1e-3) and told[1] == [3, 3]
     for said, words in zip(told[2], (
         "a layer of lines; choose a layer of points.", "a layer of lines; choose a layer of points.",
         "have no CRS, the DEM is in EPSG:32632; give them one with 'Assign projection'.", "o.csv must end in .gpkg",
+        "Points is empty, an empty layer; choose a layer of points.",
     ), strict=True):  # fmt: skip
         assert words in said and "Traceback" not in said
     assert not (tmp_path / "o.gpkg").exists()
