@@ -17,8 +17,6 @@ from .tracing import Traced, concatenated
 AT_ONCE = 1_000_000
 """Vertices of lines that are handed on together, or a single longer line."""
 
-BYTES = 16
-
 
 class Store:
     """Lines of tiles in a file of a folder; :meth:`add` them, then ask for :meth:`contours`."""

@@ -1,4 +1,4 @@
-"""Which levels have contours, and between which of them a height lies. Imports numpy and errors.
+"""Which levels have contours, and between which of them a height lies. Imports numpy and the limits of the job.
 
 A contour runs along ground that is a trifle higher than its level (:attr:`Levels.above`). Water that lies exactly at a
 level is then below it, and lines run along its shore instead of in the chance pattern of its last bits.
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..jobs.continuouscontours import LARGEST_INTERVAL, SMALLEST_INTERVAL
 from ..raster import Floats
 
 ABOVE = 1 / 2048
@@ -60,9 +61,13 @@ class Levels:
 
 
 def round_interval(height_range: float) -> float:
-    """The smallest 1, 2 or 5 times a power of ten that makes at most :data:`WANTED_LEVELS` levels of a range."""
+    """The smallest 1, 2 or 5 times a power of ten that makes at most :data:`WANTED_LEVELS` levels of a range.
+
+    It is one that a user may give, and exactly the number that is printed.
+    """
     least = height_range / WANTED_LEVELS
     if not least > 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(least))
-    return next(step * power for step in (1, 2, 5, 10) if step * power >= least * (1 - 1e-9))
+    found = next(step * power for step in (1, 2, 5, 10) if step * power >= least * (1 - 1e-9))
+    return float(f"{min(max(found, SMALLEST_INTERVAL), LARGEST_INTERVAL):.0e}")

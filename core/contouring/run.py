@@ -14,7 +14,7 @@ from ..aside import folder
 from ..continuous import Continuous, Tiles, opened
 from ..errors import TerrainError
 from ..inputs import refuse_own_members
-from ..jobs.continuouscontours import Settings
+from ..jobs.continuouscontours import SMALLEST_INTERVAL, Settings
 from ..progress import Progress
 from ..raster import Floats
 from ..tiling import Tile, Window
@@ -156,13 +156,13 @@ def _why_none(levels: Levels, unit: str, range_m: tuple[float, float] | None) ->
     if range_m is None:
         return "The chosen part of the DEM is all no-data, so the layer is empty; choose another part or band."
     low, high = (height / levels.unit_m for height in range_m)
-    if low == high:
+    if high - low < SMALLEST_INTERVAL:
         return (
-            f"The chosen part of the DEM is {low:.8g} {SYMBOLS[unit]} high everywhere; flat ground has no contour, so "
+            f"The chosen part of the DEM is {low:.7g} {SYMBOLS[unit]} high everywhere; flat ground has no contour, so "
             "the layer is empty."
         )
     return (
-        f"No contour lies between the lowest and the highest ground ({low:.8g} to {high:.8g} {SYMBOLS[unit]}) with an "
+        f"No contour lies between the lowest and the highest ground ({low:.7g} to {high:.7g} {SYMBOLS[unit]}) with an "
         f"interval of {levels.interval:g} from {levels.base:g}, so the layer is empty; choose a smaller interval."
     )
 

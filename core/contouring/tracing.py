@@ -17,12 +17,13 @@ import numpy as np
 
 from .. import raster
 from ..continuous import FINEST_PX, Continuous, Encoded
+from ..elevation import compute
 from ..elevation.kernels import Queries
 from ..elevation.relief import Points, Relief
 from ..errors import TerrainError
 from ..raster import Bools, Floats
 from ..tiling import Window
-from . import chains, linking, marching, patches, settling
+from . import chains, flats, linking, marching, patches, settling
 from .chains import Chains
 from .levels import Levels
 from .linking import Wholes
@@ -35,7 +36,11 @@ BLOCK = 16 * PER_CELL
 """Side of a block in samples."""
 
 MOST_NODES = 20_000_000
-"""Crossings of one tile that there is room for."""
+"""Crossings of one tile that there is room for at most."""
+
+BYTES_PER_NODE = 300
+MEMORY_SHARE = 0.25
+"""What tracing takes for each crossing, and the share of the computer's memory that all tiles under work may take."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,8 @@ class Tracer:
 
     def __init__(self, ground: Continuous, levels: Levels, tolerance: float, part: Window) -> None:
         self._ground, self._levels, self._part = ground, levels, part
+        room_bytes = MEMORY_SHARE * compute.memory_bytes() / ground.tiles().crew.lanes
+        self._most_nodes = min(MOST_NODES, int(room_bytes / BYTES_PER_NODE))
         self._size = np.array([ground.grid.dy, ground.grid.dx]) / PER_CELL / tolerance
 
     def trace(self, encoded: Encoded) -> Traced | None:
@@ -77,7 +84,7 @@ class Tracer:
         window = shared(encoded.tile.write, self._part)
         if encoded.latent is None or window is None:
             return None
-        return _Sheet(self._ground, encoded, window, self._levels, self._size).lines()
+        return _Sheet(self._ground, encoded, window, self._levels, self._size).lines(self._most_nodes)
 
 
 def shared(one: Window, other: Window) -> Window | None:
@@ -99,13 +106,13 @@ class _Sheet:
         self._known: Bools = np.repeat(np.repeat(valid, PER_CELL, 0), PER_CELL, 1)
         self._blocks = np.array([window.row * PER_CELL, window.col * PER_CELL, BLOCK])
 
-    def lines(self) -> Traced | None:
-        """All lines of the window."""
-        layers = self._layers()
+    def lines(self, most_nodes: int) -> Traced | None:
+        """All lines of the window, which has at most so many crossings."""
+        layers = self._calmed(self._layers())
         ranks = self._levels.ranks(layers[0])
         first = marching.first_nodes(ranks, self._known)
-        if first[-1] > MOST_NODES:
-            raise TerrainError(self._too_many(int(first[-1])))
+        if first[-1] > most_nodes:
+            raise TerrainError(self._too_many(first[-1] / most_nodes))
         base, step = (float(self._levels.traced_m(np.array([k]))[0]) for k in (0, 1))
         edges, level, places = marching.nodes(layers, ranks, first, (base, step - base))
         heights = self._levels.traced_m(level)
@@ -120,9 +127,9 @@ class _Sheet:
         found, unsure = self._chains(layers, pieces, places, heights, fixed)
         return self._joined(found, unsure, edges, level)
 
-    def _too_many(self, nodes: int) -> str:
+    def _too_many(self, times: float) -> str:
         interval = self._levels.interval
-        enough = interval * nodes / MOST_NODES
+        enough = interval * times
         digit = 10.0 ** math.floor(math.log10(enough))
         return (
             f"With an interval of {interval:g} there are more contours in one part of the DEM than there is room for; "
@@ -146,6 +153,12 @@ class _Sheet:
             raise ValueError("The twist of the surface was not asked for.")
         twist = -relief.east_north * width_m * height_m / PER_CELL**2
         return np.stack([relief.heights, down, across, twist])
+
+    def _calmed(self, layers: Floats) -> Floats:
+        """Layers in which flat ground is flat."""
+        window, by = self._window, flats.HALO_PX
+        around = Window(window.row - by, window.col - by, window.rows + 2 * by, window.cols + 2 * by)
+        return flats.calmed(layers, *self._ground.source.read(around), PER_CELL)
 
     def _relief(self, where: Queries | Points, degree: int) -> Relief:
         """The surface at positions in the read window, also where no cell has a height."""

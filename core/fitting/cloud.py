@@ -14,9 +14,8 @@ from ..errors import TerrainError
 from ..jobs.fitsurface import Settings
 from ..progress import Progress
 from ..raster import Bools, Floats
-from ..vector import Features, Piece
+from ..vector import Features, Piece, of_points
 from ..vector.lidar import classes_in, crs_of_las, las_points
-from ..vertical import METRES
 from .tin import File, Tin
 
 FEWEST = 10
@@ -73,6 +72,10 @@ def read(settings: Settings, progress: Progress) -> tuple[Cloud, Tin | None]:
     progress.report(0, "Reading the points")
     file, tin = File.of(settings), None
     crs, points = _points(settings, file, progress)
+    if not crs:
+        progress.warn(
+            "The points have no CRS; their horizontal unit is taken as metres. Assign one with 'Assign projection'."
+        )
     unit = _unit(settings, crs, file.unit if file and not len(points) else "", progress)
     without = not len(points) and bool(settings.las or settings.input)
     if file:
@@ -135,17 +138,11 @@ def _layer_points(features: Features, field: str) -> Iterator[Floats]:
         )
     for piece in features.pieces([field] if field else []):
         coordinates, of_feature = shapely.get_coordinates(piece.geometries, include_z=True, return_index=True)
-        points_only = _is_point(piece.geometries)[of_feature]
+        points_only = of_points(piece.geometries)[of_feature]
         coordinates, of_feature = coordinates[points_only], of_feature[points_only]
         if field:
             coordinates[:, 2] = _numbers(piece, features, field)[of_feature]
         yield coordinates
-
-
-def _is_point(geometries: NDArray[np.object_]) -> Bools:
-    kinds = shapely.get_type_id(geometries)
-    found: Bools = (kinds == shapely.GeometryType.POINT) | (kinds == shapely.GeometryType.MULTIPOINT)
-    return found
 
 
 def _numbers(piece: Piece, features: Features, field: str) -> Floats:
@@ -203,8 +200,3 @@ def _each_place_once(points: Floats, progress: Progress) -> Floats:
     found = points[first]
     found[:, 2] = np.add.reduceat(points[:, 2], first) / counts
     return found
-
-
-def metres(cloud: Cloud) -> float:
-    """Metres in the vertical unit of a cloud."""
-    return METRES[cloud.unit]

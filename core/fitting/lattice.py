@@ -196,6 +196,12 @@ def plan(cloud: Cloud, settings: Settings) -> Lattice:
             f"The cell size is {size:g}, but the points are {spacing:.3g} apart on average; give at least "
             f"{SMALLEST_CELL * spacing:.3g}, or make finer cells from the surface with 'Super-resolve DEM'."
         )
+    width, height = bounds[2] - bounds[0], bounds[3] - bounds[1]
+    if size > max(width, height):
+        raise TerrainError(
+            f"The cell size is {size:g}, but the ground to be covered is {width:.4g} x {height:.4g}; give a smaller "
+            f"one, such as {_round_number(CELLS_PER_SPACING * spacing):g}."
+        )
     grid = _grid(bounds, size, cloud.crs)
     if grid.rows * grid.cols > MOST_CELLS:
         raise TerrainError(

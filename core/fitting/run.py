@@ -98,14 +98,15 @@ def fit_surface(settings: Settings, progress: Progress) -> dict:
     used = np.flatnonzero(points.good & ~points.held)
     solver = Solver(points, 1.0, breaks)
     solver = replace(solver, smoothing=choose_smoothing(solver, used, progress.step(0.12, 0.2)))
-    with raster.environment(), Scratch.beside(settings.output, lattice) as scratch:
+    seen = points.tiles_with_points()
+    with raster.environment(), Scratch.beside(settings.output, lattice, len(seen)) as scratch:
         errors = _fit(solver, _extent(settings, lattice), scratch, progress.step(0.2, 0.9))
         _require_judged(errors)
         band = _band(points, errors)
         told = _told(settings, cloud, solver, errors, started_s)
         overview = _write(settings, scratch, band, told, progress.step(0.9, 0.99))
-    _say(told, progress)
-    told |= {"valid_share": overview.known / (lattice.grid.rows * lattice.grid.cols),
+    _say(told, bool(settings.breaklines), progress)
+    told |= {"valid_share": overview.known / (lattice.inner.rows * lattice.inner.cols),
              "seconds": round(time.monotonic() - started_s, 3), "warnings": progress.warnings}  # fmt: skip
     if settings.report:
         overview.add_points(lattice, points, errors.held, errors.errors)
@@ -113,8 +114,8 @@ def fit_surface(settings: Settings, progress: Progress) -> dict:
     return told
 
 
-def _say(told: dict, progress: Progress) -> None:
-    """What the user should know of the points and the cells."""
+def _say(told: dict, breaklines: bool, progress: Progress) -> None:
+    """What the user should know of the points and the cells, and of breaklines where there are any."""
     if told["trimmed"]:
         progress.info(
             f"{told['trimmed']} of {told['points']} points are far from what their neighbours say and were left out."
@@ -127,8 +128,20 @@ def _say(told: dict, progress: Progress) -> None:
     if told["tin_rmse"] is not None and told["rmse"] > max(told["tin_rmse"], 1e-6):
         progress.warn(
             f"A linear TIN has a smaller error than the surface ({told['tin_rmse']:.3g} instead of "
-            f"{told['rmse']:.3g}); give smaller cells, {told['spacing']:.3g} or less."
+            f"{told['rmse']:.3g}); {_better(told, breaklines)}."
         )
+
+
+def _better(told: dict, breaklines: bool) -> str:
+    """What may make a surface better than a TIN."""
+    ways = []
+    if breaklines:
+        ways.append(
+            "leave out breaklines where the ground does not bend: points beside them are believed, outliers too"
+        )
+    if told["cell_size"] > told["spacing"]:
+        ways.append(f"give smaller cells, {told['spacing']:.3g} or less")
+    return ", or ".join(ways) or "look in the report where it is off"
 
 
 def _guides(tin: Tin | None, cloud: Cloud, lattice: Lattice, progress: Progress) -> Guides:
@@ -251,7 +264,7 @@ def _told(settings: Settings, cloud: Cloud, solver: Solver, errors: Errors, star
     tin = rows.get("linear TIN", {}).get("rmse")
     return {
         "output": settings.output, "report": settings.report, "source": settings.las or settings.input or settings.tin,
-        "points": len(cloud), "held_out": int(np.count_nonzero(points.held)),
+        "points": int(np.count_nonzero(~points.made)), "held_out": int(np.count_nonzero(points.held)),
         "trimmed": int(np.count_nonzero(~points.good)), "rows": grid.rows, "columns": grid.cols,
         "cell_size": grid.dx, "spacing": lattice.spacing_px * grid.dx, "smoothing": solver.smoothing,
         "far_share": errors.far,

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
-from .settings import RASTERS, require_choice, require_number, require_numbers, require_outputs, require_text
+from .settings import (
+    RASTERS,
+    require_choice,
+    require_extent,
+    require_length,
+    require_number,
+    require_outputs,
+    require_text,
+)
 from .superresolve import Z_UNITS
 
 GROUND = 2
@@ -74,12 +82,9 @@ class Settings:
             require_text(name.replace("_", " ").capitalize(), getattr(self, name))
         self._check_points()
         if self.cell_size is not None:
-            require_number("Cell size", self.cell_size, 1e-12, 1e9)
-        if self.extent is not None:
-            require_numbers("Extent", self.extent, 4)
-            if not (self.extent[0] < self.extent[2] and self.extent[1] < self.extent[3]):
-                raise TerrainError(f"The extent {self.extent} is empty; west must be below east and south below north.")
-        require_number("Hold out", self.hold_out, 1, 50, " %")
+            require_length("Cell size", self.cell_size)
+        require_extent(self.extent)
+        require_number("Points to hold out", self.hold_out, 1, 50, " %")
         require_number("Seed", self.seed or 0, 0, 2**32 - 1)
         require_choice("Vertical unit", self.z_unit, Z_UNITS)
         self._check_outputs()

@@ -17,7 +17,7 @@ from ..errors import TerrainError
 from ..jobs.queryelevation import Settings
 from ..progress import Progress
 from ..raster import Bools, Floats
-from ..vector import Features, free_name, growing, require_place
+from ..vector import Features, free_name, growing, of_points, require_place
 from ..vector.reading import Geometries
 from .asking import ask
 
@@ -124,13 +124,6 @@ def _places(features: Features, held: Held, ground: Continuous) -> tuple[Floats,
         x, y = change(x, y)
     placed = np.isfinite(x) & np.isfinite(y)
     return np.where(placed, x, np.nan), np.where(placed, y, np.nan)
-
-
-def of_points(geometries: Geometries) -> Bools:
-    """Whether features are points or multipoints."""
-    kinds = shapely.get_type_id(geometries)
-    points: Bools = (kinds == shapely.GeometryType.POINT) | (kinds == shapely.GeometryType.MULTIPOINT)
-    return points
 
 
 def is_single(geometries: Geometries) -> Bools:

@@ -281,6 +281,13 @@ def growing(path: str, layer: str, crs: str, kind: str = "") -> Iterator[Growing
         forget_journal(target)
 
 
+def of_points(geometries: Geometries) -> NDArray[np.bool_]:
+    """Whether features are points or multipoints."""
+    kinds = shapely.get_type_id(geometries)
+    points: NDArray[np.bool_] = (kinds == shapely.GeometryType.POINT) | (kinds == shapely.GeometryType.MULTIPOINT)
+    return points
+
+
 def free_name(name: str, taken: list[str], most: int | None = None) -> str:
     """``name``, or with the first number that makes it new, as QGIS does: ``slope_2``; ``most`` letters at most."""
     lower, number, found = {other.lower() for other in taken}, 2, name[:most]
