@@ -1,7 +1,8 @@
 """The tools that ask the continuous surface, beside what a user would take instead, on ground whose truth is known.
 
 ``make bench-toolbox [DATA=folder]``. The coarse DEM is the cell average, 4 x 4, of fine cells, which are the truth; the
-ground is the shipped sample, or with a data folder some test areas. Every job and program runs in a process of its own.
+ground is the shipped sample, or with a data folder some test areas. Two coarse cells along edges and voids do not
+count. Every job and program runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def query(case: Case) -> Iterator[Row]:
     points = case.file("points.gpkg")
     pyogrio.raw.write(points, geometry=shapely.to_wkb(shapely.points(x, y)), field_data=[], fields=[], layer="points",
                       driver="GPKG", geometry_type="Point", crs=case.grid.crs)  # fmt: skip
-    truth = case.heights[rows, cols]
+    truth = np.where(deep(np.isfinite(case.heights), MARGIN_PX), case.heights, np.nan)[rows, cols]
     fine, spent = warped(case, "cubic", [])
     yield Row("cubic (gdalwarp)", spent, rmse(fine[rows, cols] - truth))
     coarse = read(case.coarse)
@@ -132,11 +133,11 @@ def slope(case: Case) -> Iterator[Row]:
     done = peers.watched(["gdaldem", "slope", case.file("warped_cubic_0.tif"), found, *degrees, "-q"])
     known = inner(read(truth))
     both = Outcome(spent.seconds + done.seconds, max(spent.peak_mb, done.peak_mb))
-    yield Row("cubic, gdaldem", both, rmse(inner(read(found)) - known))
+    yield Row("cubic, gdaldem", both, rmse(inside(inner(read(found)) - known, MARGIN_PX)))
     for model in MODELS:
         output = case.file(f"slope_{model}.tif")
         done = ours(case, "derive", {"scale": float(SCALE), "model": model, "slope": output})
-        yield Row(model, done, rmse(inner(read(output)) - known))
+        yield Row(model, done, rmse(inside(inner(read(output)) - known, MARGIN_PX)))
 
 
 def contours(case: Case) -> Iterator[Row]:
@@ -167,7 +168,7 @@ def along(case: Case, path: str) -> float:
     height, width = case.grid.shape
     inside = (np.minimum(rows, height - rows) > MARGIN_PX) & (np.minimum(cols, width - cols) > MARGIN_PX)
     truth = cubic_at(np.nan_to_num(case.heights), rows[inside], cols[inside], 0)[0]
-    known = np.isfinite(case.heights)[rows[inside].astype(np.int64), cols[inside].astype(np.int64)]
+    known = deep(np.isfinite(case.heights), MARGIN_PX)[rows[inside].astype(np.int64), cols[inside].astype(np.int64)]
     return rmse((truth - fields[0][line[owner[inside]]])[known])
 
 
@@ -203,10 +204,14 @@ def extent(path: str) -> list[str]:
     return [repr(v) for v in (grid.x0, grid.y0 - grid.rows * grid.dy, grid.x0 + grid.cols * grid.dx, grid.y0)]
 
 
-def inside(errors: raster.Floats) -> raster.Floats:
-    """Errors two cells and more from where nothing is known."""
-    known = binary_erosion(np.isfinite(errors), iterations=areas.MARGIN_PX, structure=np.ones((3, 3)))
-    return np.where(known, errors, np.nan)
+def inside(errors: raster.Floats, by: int = areas.MARGIN_PX) -> raster.Floats:
+    """Errors ``by`` cells and more from where nothing is known."""
+    return np.where(deep(np.isfinite(errors), by), errors, np.nan)
+
+
+def deep(known: raster.Bools, by: int) -> raster.Bools:
+    """What is known, without a rim of ``by`` cells."""
+    return binary_erosion(known, iterations=by, structure=np.ones((3, 3)))
 
 
 def cases(data: Path | None, folder: Path) -> Iterator[Case]:

@@ -284,7 +284,7 @@ BAD = {
     "Z_FACTOR=0": "Vertical exaggeration is 0",
     "TILE_SIZE=3": "Tile size is 3; it must be a whole number from",
     "MASK={folder}/none.gpkg": "none.gpkg, which is no vector layer that can be read; choose a layer of polygons or",
-    "ERROR_RASTER={folder}/e.txt": "let its name end in .tif.",
+    "ERROR_RASTER={folder}/e.txt": "must end in .tif or .tiff; rename it.",
     "INPUT={folder}/none.tif": "which is no raster that can be read",
 }
 
