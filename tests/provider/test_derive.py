@@ -72,33 +72,10 @@ def test_in_a_model_in_a_batch_and_refused_in_a_sentence(in_qgis, dem, write_dem
         import processing
         from qgis.core import *
 
-        def model_of(values, outputs):
-            model = QgsProcessingModelAlgorithm("step", "tests")
-            child = QgsProcessingModelChildAlgorithm({ID!r})
-            child.setChildId("step")
-            for name, value in values.items():
-                child.addParameterSources(name, [QgsProcessingModelChildParameterSource.fromStaticValue(value)])
-            shown = {{}}
-            for name, label in outputs.items():
-                shown[label] = QgsProcessingModelOutput(label, label)
-                shown[label].setChildId("step")
-                shown[label].setChildOutputName(name)
-            child.setModelOutputs(shown)
-            model.addChildAlgorithm(child)
-            model.updateDestinationParameters()
-            return model
-
-        def told(tool, values):
-            feedback = QgsProcessingFeedback()
-            try:
-                return processing.run(tool, values, feedback=feedback)
-            except QgsProcessingException as error:
-                return f"{{error}} {{feedback.textLog()}}"
-
         folder, dem = {str(tmp_path)!r}, {str(dem)!r}
         given = {{"INPUT": dem, "MODEL": "baseline", "SCALE": 2}}
-        good = model_of(given, {{"SLOPE": "slope", "HILLSHADE": "light"}})
-        bad = model_of({{**given, "ALTITUDE": 120}}, {{"SLOPE": "slope"}})
+        good = model_of({ID!r}, given, {{"SLOPE": "slope", "HILLSHADE": "light"}})
+        bad = model_of({ID!r}, {{**given, "ALTITUDE": 120}}, {{"SLOPE": "slope"}})
         step = {{"step:" + name: f"{{folder}}/step_{{name}}.tif" for name in ("slope", "light")}}
         steps = [told(good, step), told(bad, {{"step:slope": folder + "/bad.tif"}})]
 

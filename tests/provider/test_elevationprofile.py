@@ -118,33 +118,14 @@ def test_in_a_model_in_a_batch_and_refused_in_a_sentence(in_qgis, plane, tmp_pat
     told = in_qgis(f"""
         import processing
         from qgis.core import *
-        model = QgsProcessingModelAlgorithm("steps", "tests")
-        model.addModelParameter(QgsProcessingParameterFeatureSource("ways"), QgsProcessingModelParameter("ways"))
-        child = QgsProcessingModelChildAlgorithm({ID!r})
-        child.setChildId("step")
-        source = QgsProcessingModelChildParameterSource
-        for name, value in (("INPUT", {plane!r}), ("MODEL", "baseline")):
-            child.addParameterSources(name, [source.fromStaticValue(value)])
-        child.addParameterSources("LINES", [source.fromModelParameter("ways")])
-        output = QgsProcessingModelOutput("profile", "profile")
-        output.setChildId("step")
-        output.setChildOutputName("OUTPUT")
-        child.setModelOutputs({{"profile": output}})
-        model.addChildAlgorithm(child)
-        model.updateDestinationParameters()
-
-        def told(tool, **values):
-            feedback = QgsProcessingFeedback()
-            try:
-                return processing.run(tool, values, feedback=feedback)
-            except QgsProcessingException as error:
-                return f"{{error}} {{feedback.textLog()}}"
+        step = {{"INPUT": {plane!r}, "MODEL": "baseline"}}
+        model = model_of({ID!r}, step, {{"OUTPUT": "profile"}}, {{"LINES": "ways"}})
 
         def of_the_tool(**values):
-            return told(tool, **{{"INPUT": {plane!r}, "LINES": {lines!r}, "MODEL": "baseline", **values}})
+            return told(tool, {{"INPUT": {plane!r}, "LINES": {lines!r}, "MODEL": "baseline", **values}})
 
         def of_the_model(ways, out):
-            return told(model, **{{"ways": ways, "step:profile": out}})
+            return told(model, {{"ways": ways, "step:profile": out}})
 
         folder, points, out = {str(tmp_path)!r}, {points!r}, {str(tmp_path / "o.gpkg")!r}
         tool = QgsApplication.processingRegistry().algorithmById({ID!r})

@@ -169,33 +169,14 @@ def test_in_a_model_in_a_batch_and_refused_in_a_sentence(in_qgis, plane, tmp_pat
     told = in_qgis(f"""
         import processing
         from qgis.core import *
-        model = QgsProcessingModelAlgorithm("steps", "tests")
-        model.addModelParameter(QgsProcessingParameterFeatureSource("spots"), QgsProcessingModelParameter("spots"))
-        child = QgsProcessingModelChildAlgorithm({ID!r})
-        child.setChildId("step")
-        source = QgsProcessingModelChildParameterSource
-        for name, value in (("INPUT", {plane!r}), ("MODEL", "baseline")):
-            child.addParameterSources(name, [source.fromStaticValue(value)])
-        child.addParameterSources("POINTS", [source.fromModelParameter("spots")])
-        output = QgsProcessingModelOutput("points", "points")
-        output.setChildId("step")
-        output.setChildOutputName("OUTPUT")
-        child.setModelOutputs({{"points": output}})
-        model.addChildAlgorithm(child)
-        model.updateDestinationParameters()
-
-        def told(tool, **values):
-            feedback = QgsProcessingFeedback()
-            try:
-                return processing.run(tool, values, feedback=feedback)
-            except QgsProcessingException as error:
-                return f"{{error}} {{feedback.textLog()}}"
+        step = {{"INPUT": {plane!r}, "MODEL": "baseline"}}
+        model = model_of({ID!r}, step, {{"OUTPUT": "points"}}, {{"POINTS": "spots"}})
 
         def of_the_tool(**values):
-            return told(tool, **{{"INPUT": {plane!r}, "POINTS": {points!r}, "MODEL": "baseline", **values}})
+            return told(tool, {{"INPUT": {plane!r}, "POINTS": {points!r}, "MODEL": "baseline", **values}})
 
         def of_the_model(spots, out):
-            return told(model, **{{"spots": spots, "step:points": out}})
+            return told(model, {{"spots": spots, "step:points": out}})
 
         folder, lines, nowhere, empty = {str(tmp_path)!r}, {lines!r}, {nowhere!r}, {empty!r}
         tool = QgsApplication.processingRegistry().algorithmById({ID!r})

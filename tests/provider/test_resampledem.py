@@ -66,34 +66,16 @@ def test_grids_models_batches_layers_and_refusals(in_qgis, dem, write_dem, tmp_p
         import processing
         from qgis.core import *
 
-        def model_of(values):
-            model = QgsProcessingModelAlgorithm("step", "tests")
-            child = QgsProcessingModelChildAlgorithm({ID!r})
-            child.setChildId("step")
-            for name, value in values.items():
-                child.addParameterSources(name, [QgsProcessingModelChildParameterSource.fromStaticValue(value)])
-            output = QgsProcessingModelOutput("warped", "warped")
-            output.setChildId("step")
-            output.setChildOutputName("OUTPUT")
-            child.setModelOutputs({{"warped": output}})
-            model.addChildAlgorithm(child)
-            model.updateDestinationParameters()
-            return model
-
-        def told(tool, values):
-            feedback = QgsProcessingFeedback()
-            try:
-                return processing.run(tool, values, feedback=feedback)
-            except QgsProcessingException as error:
-                return f"{{error}} {{feedback.textLog()}}"
-
         folder, given = {str(tmp_path)!r}, {{"INPUT": {str(dem)!r}, "MODEL": "baseline"}}
         told({ID!r}, {{**given, "GRID": {str(grid)!r}, "OUTPUT": folder + "/gridded.tif"}})
         told({ID!r}, {{**given, "EXTENT": "600030,600090,5199910,5199970 [EPSG:32632]", "CELL_SIZE": 15,
                        "TARGET_CRS": "EPSG:32632", "OUTPUT": folder + "/cut.tif"}})
         mercator = {{**given, "TARGET_CRS": "EPSG:3857"}}
-        told(model_of(mercator), {{"step:warped": folder + "/step.tif"}})
-        bad = told(model_of({{**mercator, "CELL_SIZE": 900}}), {{"step:warped": folder + "/bad.tif"}})
+        good, wrong_cells = (
+            model_of({ID!r}, values, {{"OUTPUT": "warped"}}) for values in (mercator, {{**mercator, "CELL_SIZE": 900}})
+        )
+        told(good, {{"step:warped": folder + "/step.tif"}})
+        bad = told(wrong_cells, {{"step:warped": folder + "/bad.tif"}})
         refused = []
         for text in {list(wrong)!r}:
             name, value = text.split("=", 1)
