@@ -196,7 +196,7 @@ def places_on(
 
     Longitudes are taken round the globe to the grid. NaN where either coordinate is not finite.
     """
-    turn = _turn(grid.crs)
+    turn = full_turn(grid.crs)
     if turn:
         middle = grid.x0 + grid.cols * grid.dx / 2
         x = x - turn * np.round((np.where(np.isfinite(x), x, middle) - middle) / turn)
@@ -410,7 +410,7 @@ def unit_m(crs: str) -> float:
 
 
 @functools.lru_cache(maxsize=16)
-def _turn(crs: str) -> float:
+def full_turn(crs: str) -> float:
     """Once round the globe in the units of a geographic CRS, 360 for degrees; 0 for all others."""
     flat = _horizontal(crs_of(crs)) if crs else None
     if flat is None or not flat.is_geographic:

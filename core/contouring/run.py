@@ -23,7 +23,7 @@ from ..vertical import METRES, SYMBOLS
 from .joining import Store, is_ring
 from .levels import Levels, round_interval
 from .linking import Wholes
-from .tracing import Traced, Tracer, shared
+from .tracing import Traced, Tracer
 
 TOLERANCE_SHARE = 1 / 20
 """Tolerance where none is given, in cells."""
@@ -145,7 +145,7 @@ def _range_m(ground: Continuous, tiles: Tiles, part: Window, progress: Progress)
     low, high = np.inf, -np.inf
     for tile in tiles:
         progress.check()
-        heights, valid = ground.source.read(shared(tile.write, part) or tile.write)
+        heights, valid = ground.source.read(tile.write.cut(part))
         if valid.any():
             low, high = min(low, heights[valid].min()), max(high, heights[valid].max())
     return (float(low), float(high)) if low <= high else None

@@ -81,17 +81,10 @@ class Tracer:
 
     def trace(self, encoded: Encoded) -> Traced | None:
         """The contours of a tile; None where there are none."""
-        window = shared(encoded.tile.write, self._part)
-        if encoded.latent is None or window is None:
+        window = encoded.tile.write.cut(self._part)
+        if encoded.latent is None or not (window.rows and window.cols):
             return None
         return _Sheet(self._ground, encoded, window, self._levels, self._size).lines(self._most_nodes)
-
-
-def shared(one: Window, other: Window) -> Window | None:
-    """What two windows have in common; None where that is nothing."""
-    row, col = max(one.row, other.row), max(one.col, other.col)
-    rows, cols = min(one.row_stop, other.row_stop) - row, min(one.col_stop, other.col_stop) - col
-    return Window(row, col, rows, cols) if rows > 0 and cols > 0 else None
 
 
 class _Sheet:

@@ -116,7 +116,7 @@ class Fitting(Steps):
     def made(self, tile: Tile) -> Fitted:
         """The surface of a tile from all of its points, and the errors of one from those that are not held out."""
         solver, points = self._solver, self._solver.points
-        window = _cut(tile.read, points.lattice.room)
+        window = tile.read.cut(points.lattice.room)
         numbers = solver.usable(window)
         if numbers.size < FEWEST:
             return _nothing(tile)
@@ -132,7 +132,7 @@ class Fitting(Steps):
         else:
             mine = mine[:0]
         coefficients = solver.fit(window, numbers, first)
-        wide = _cut(_grown(tile.write, BLEND_PX), points.lattice.whole)
+        wide = _grown(tile.write, BLEND_PX).cut(points.lattice.whole)
         known = known[_part(window, tile.write)]
         return Fitted(
             wide,
@@ -202,10 +202,3 @@ def _part(window: Window, inner: Window) -> tuple[slice, slice]:
 
 def _grown(window: Window, by: int) -> Window:
     return Window(window.row - by, window.col - by, window.rows + 2 * by, window.cols + 2 * by)
-
-
-def _cut(window: Window, to: Window) -> Window:
-    """What two windows share."""
-    row, col = max(window.row, to.row), max(window.col, to.col)
-    rows, cols = min(window.row_stop, to.row_stop) - row, min(window.col_stop, to.col_stop) - col
-    return Window(row, col, rows, cols)

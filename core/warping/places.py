@@ -43,12 +43,11 @@ class Places:
     source: Grid
     target: Grid
     change: Change | None
-    round_the_globe: bool
 
     @classmethod
     def of(cls, source: Grid, target: Grid) -> Places:
         """The way that follows from the two CRSs."""
-        return cls(source, target, grids.change_of_crs(target.crs, source.crs), grids.is_geographic(source.crs))
+        return cls(source, target, grids.change_of_crs(target.crs, source.crs))
 
     def exact(self, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
         """Positions one by one, arrays of one shape."""

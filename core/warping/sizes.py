@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import grid as grids
 from ..continuous import FINEST_PX
 from ..elevation.relief import WIDEST_PX
 from ..errors import TerrainError
@@ -123,8 +124,8 @@ def _steps(places: Places) -> tuple[Floats, Floats]:
 
 def _difference(places: Places, one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> Floats:
     steps = np.stack(places.exact(*one)) - np.stack(places.exact(*other))
-    if places.round_the_globe:
-        around = 360 / places.source.dx
+    around = grids.full_turn(places.source.crs) / places.source.dx
+    if around:
         steps[1] = (steps[1] + around / 2) % around - around / 2
     return steps
 

@@ -142,18 +142,8 @@ def require_whole_lines(out, told):
     assert length == pytest.approx(told["LENGTH"], abs=0.01 * layer.GetFeatureCount()) and length > 1000
 
 
-def test_bad_input_is_told_before_anything_runs(in_qgis, dem, tmp_path):
-    cases = []
-    for extra in BAD:
-        values = {"INPUT": str(dem), "OUTPUT": str(tmp_path / "o.gpkg")}
-        cases.append({**values, **dict([extra.format(folder=tmp_path).split("=", 1)])})
-    told = in_qgis(f"""
-        from qgis.core import *
-        tool = QgsApplication.processingRegistry().createAlgorithmById({ID!r})
-        answer([tool.checkParameterValues(values, QgsProcessingContext()) for values in {cases!r}])
-    """)
-    for sentence, (good, words) in zip(BAD.values(), told, strict=True):
-        assert not good and sentence.format(folder=tmp_path) in words and words.endswith("."), words
+def test_bad_input_is_told_before_anything_runs(assert_told, dem, tmp_path):
+    assert_told(ID, {"INPUT": str(dem), "OUTPUT": str(tmp_path / "o.gpkg")}, BAD, folder=tmp_path)
 
 
 def test_it_works_as_a_step_of_a_saved_model_and_a_bad_step_is_refused(

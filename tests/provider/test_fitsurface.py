@@ -137,17 +137,8 @@ def test_clouds_and_meshes_become_surfaces(in_qgis, tmp_path):
     assert "UTM zone 32N" in gdal.Open(str(tmp_path / "tin.tif")).GetProjection()
 
 
-def test_bad_input_is_told_before_anything_runs(in_qgis, points, tmp_path):
-    places = {"folder": tmp_path, "points": points}
-    cases = [{"INPUT": str(points), "OUTPUT": str(tmp_path / "s.tif"),
-              **dict([extra.format(**places).split("=", 1)])} for extra in BAD]  # fmt: skip
-    told = in_qgis(f"""
-        from qgis.core import *
-        tool = QgsApplication.processingRegistry().createAlgorithmById({ID!r})
-        answer([tool.checkParameterValues(values, QgsProcessingContext()) for values in {cases!r}])
-    """)
-    for sentence, (good, words) in zip(BAD.values(), told, strict=True):
-        assert not good and sentence.format(**places) in words and words.endswith("."), words
+def test_bad_input_is_told_before_anything_runs(assert_told, points, tmp_path):
+    assert_told(ID, {"INPUT": str(points), "OUTPUT": str(tmp_path / "s.tif")}, BAD, folder=tmp_path, points=points)
 
 
 def test_it_works_as_a_step_of_a_saved_model_and_a_bad_step_is_refused(
