@@ -6,6 +6,7 @@
 #   make bench DATA=folder            accuracy and speed on the test areas (ARGS='...' for its options)
 #   make bench-accuracy DATA=folder   every accuracy table: thesis' and honest protocol, simulated sensor (ARGS='--quick')
 #   make bench-speed                  speed and memory of the models beside GDAL (ARGS='--mpx 1 16 400 --keep')
+#   make bench-toolbox [DATA=folder]  queries, slopes, contours and warps beside GDAL's
 #   make bench-mesh [DATA=folder]     terrain meshes beside pydelatin's and pymartini's (ARGS='--side 4096')
 #   make bench-scene DATA=folder      generated towns beside real ones on held-out blocks (ARGS='--blocks 2')
 #   make train-scene DATA=folder      the scene model from its data (ARGS='prepare', 'train G', 'export')
@@ -19,7 +20,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := test
-.PHONY: demo test check bench bench-accuracy bench-speed bench-mesh bench-scene train-scene zip engine qgis qgis-run clean system folders ready
+.PHONY: demo test check bench bench-accuracy bench-speed bench-toolbox bench-mesh bench-scene train-scene zip engine qgis qgis-run clean system folders ready
 
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 QGIS_PYTHON ?= /usr/bin/python3
@@ -92,6 +93,9 @@ bench-accuracy: build/stamps/test-packages
 
 bench-speed: build/stamps/engine
 	@$(CLEAN) $(ENGINE_PYTHON) tests/benchmarks/speed.py $(ARGS)
+
+bench-toolbox: build/stamps/engine
+	@$(CLEAN) $(ENGINE_PYTHON) tests/benchmarks/toolbox.py $(if $(DATA),--data "$(abspath $(DATA))") $(ARGS)
 
 bench-mesh: build/stamps/test-packages
 	@$(CLEAN) $(ENGINE_PYTHON) tests/benchmarks/meshes.py $(if $(DATA),--data "$(abspath $(DATA))") $(ARGS)

@@ -14,10 +14,12 @@ Conventions, once for all modules
 Map
 ---
 ``errors`` and ``progress`` (how a job ends and what it says), ``vertical`` (units of height), ``grid`` (placed cell
-grids), ``tiling`` (plans), ``raster`` and ``vector`` (files), ``aside``, ``journal`` and ``lock`` (unfinished files,
-and what a later run goes on with), ``pipeline`` (running a plan), ``elevation`` (models), ``quality`` (metrics), ``mesh``,
-``mesh_check``, ``mesh_files`` and ``triangles`` (triangulations, measured independently, as files and as values),
-``compiled`` and ``readiness`` (machine code). Parts meet in ``refinement`` (a finer DEM), ``comparison``, ``meshing``,
-``solid``, ``remeasuring`` (a mesh measured again) and ``learning`` (training from files). ``provenance``, ``jobs`` (one
-module per tool), ``worker`` (the engine's process).
+grids), ``tiling`` (plans), ``raster`` and ``vector`` (files), ``inputs`` (what a job must not overwrite, and whether
+it changed), ``aside``, ``journal`` and ``lock`` (unfinished files, and what a later run goes on with), ``pipeline``
+(running a plan), ``elevation`` (models), ``continuous`` (a DEM and a model, asked anywhere), ``attributes`` (slopes
+and bends), ``quality`` (metrics), ``mesh``, ``mesh_check``, ``mesh_files`` and ``triangles`` (triangulations,
+measured independently, as files and as values), ``compiled`` and ``readiness`` (machine code). Parts meet in
+``refinement`` (a finer DEM), ``comparison``, ``meshing``, ``solid``, ``remeasuring`` (a mesh measured again),
+``querying``, ``profiling``, ``contouring``, ``deriving``, ``warping``, ``fitting`` (points to a surface) and
+``learning`` (training from files). ``provenance``, ``jobs`` (one module per tool), ``worker`` (the engine's process).
 """

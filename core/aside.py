@@ -6,6 +6,7 @@ So an old file stays until the new one is whole, and one that could not be finis
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import os
 import shutil
@@ -20,6 +21,9 @@ STALE_S = 3600.0
 """Unfinished files of a process that is gone are removed after so long without a change, as it may have been one of
 another computer."""
 
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+"""What the system says of a disk, or of the user's share of it, on which there is no room."""
+
 _unfinished: set[Path] = set()
 _owner = ["run"]
 
@@ -30,12 +34,25 @@ def belong_to(owner: str) -> None:
 
 
 def require_place(path: str | Path) -> None:
-    """Refuse an output whose folder does not exist, or which is a folder; worth asking before long work."""
+    """Refuse an output whose folder does not exist or is read-only, or which is a folder; to ask before long work."""
     target = Path(path)
     if not target.parent.is_dir():
         raise TerrainError(f"The folder {target.parent} does not exist; make it or choose another for {target.name}.")
     if target.is_dir():
         raise TerrainError(f"The output {target} is a folder; give the name of a file.")
+    if not os.access(target.parent, os.W_OK):
+        raise TerrainError(f"The folder {target.parent} is read-only; choose another for {target.name}.")
+
+
+def free_bytes(path: str | Path) -> int:
+    """Free space on the disk of a file."""
+    return shutil.disk_usage(Path(path).parent).free
+
+
+def megabytes(size_bytes: float) -> str:
+    """A size in words, such as ``120 MB`` or ``0.29 MB``."""
+    size_mb = size_bytes / 2**20
+    return f"{size_mb:.0f} MB" if size_mb >= 10 else f"{size_mb:.2g} MB"
 
 
 def abandon_unfinished() -> None:
@@ -69,7 +86,10 @@ def written(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def folder(path: str | Path) -> Iterator[Path]:
-    """Make an empty folder beside ``path`` for files that are needed for a while; removed when the block is left."""
+    """Make an empty folder beside ``path`` for files that are needed for a while; removed when the block is left.
+
+    That the disk is full comes as :class:`TerrainError`, whatever file of the block it was.
+    """
     place = _place(Path(path), ".tmp")
     _unfinished.add(place)
     try:
@@ -82,6 +102,13 @@ def folder(path: str | Path) -> Iterator[Path]:
         ) from error
     try:
         yield place
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise TerrainError(
+            f"The disk of {place.parent} is full ({megabytes(free_bytes(place))} are free); make room or choose "
+            "another folder. Nothing was replaced."
+        ) from error
     finally:
         _remove(place)
         _unfinished.discard(place)

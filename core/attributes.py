@@ -2,7 +2,8 @@
 
 The arguments are derivatives of the height, ``p`` to the east and ``q`` to the north (metres per metre), ``r`` east
 twice, ``s`` mixed, ``t`` north twice (per metre), arrays of any one shape. Curvatures are in radians per metre and
-positive where the ground is convex; 0 where it is flat, since they have no direction there. Imports numpy only.
+positive where the ground is convex. Aspect, profile and plan curvature have a direction in them, so they are NaN where
+the ground is flat (:data:`FLAT`). Imports numpy only.
 
 ===================  =====================================================================================
 profile curvature    along the line of fall: ``-(p^2 r + 2 p q s + q^2 t) / ((p^2 + q^2) (1 + p^2 + q^2)^1.5)``
@@ -22,6 +23,15 @@ Floats = NDArray[np.float64]
 
 SUN_AZIMUTH_DEG, SUN_ALTITUDE_DEG = 315.0, 45.0
 
+FLAT = 1e-8
+"""Rise per metre below which ground is flat: so little is left of none by rounding, and its direction means nothing."""
+
+
+def is_flat(p: Floats, q: Floats) -> NDArray[np.bool_]:
+    """Whether ground has no direction: it is level, or the very top of a hill."""
+    flat: NDArray[np.bool_] = np.hypot(p, q) < FLAT
+    return flat
+
 
 def slope_deg(p: Floats, q: Floats) -> Floats:
     """Angle of the steepest rise in degrees."""
@@ -30,24 +40,25 @@ def slope_deg(p: Floats, q: Floats) -> Floats:
 
 
 def aspect_deg(p: Floats, q: Floats) -> Floats:
-    """Direction of steepest descent in degrees clockwise from north, 0 to 360, as ``gdaldem aspect``; 0 where flat."""
-    aspect: Floats = np.degrees(np.arctan2(-p, -q)) % 360
+    """Direction of steepest descent, degrees clockwise from north, 0 to 360 as ``gdaldem aspect``; NaN where flat."""
+    turned = np.degrees(np.arctan2(-p, -q)) % 360
+    aspect: Floats = np.where(is_flat(p, q), np.nan, np.where(turned == 360, 0.0, turned))
     return aspect
 
 
 def profile_curvature(p: Floats, q: Floats, r: Floats, s: Floats, t: Floats) -> Floats:
-    """Curvature along the line of fall, see the module docstring."""
-    steepness = p**2 + q**2
+    """Curvature along the line of fall, see the module docstring; NaN where flat."""
+    steepness = np.where(is_flat(p, q), np.nan, p**2 + q**2)
     bend = -(p**2 * r + 2 * p * q * s + q**2 * t)
-    curvature: Floats = bend / np.where(steepness > 0, steepness * (1 + steepness) ** 1.5, 1.0)
+    curvature: Floats = bend / (steepness * (1 + steepness) ** 1.5)
     return curvature
 
 
 def plan_curvature(p: Floats, q: Floats, r: Floats, s: Floats, t: Floats) -> Floats:
-    """Curvature of the contour, see the module docstring."""
-    steepness = p**2 + q**2
+    """Curvature of the contour, see the module docstring; NaN where flat."""
+    steepness = np.where(is_flat(p, q), np.nan, p**2 + q**2)
     bend = -(q**2 * r - 2 * p * q * s + p**2 * t)
-    curvature: Floats = bend / np.where(steepness > 0, steepness**1.5, 1.0)
+    curvature: Floats = bend / steepness**1.5
     return curvature
 
 

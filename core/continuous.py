@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import grid as grids
-from . import raster
+from . import inputs, raster
 from .elevation import card, compute, surface
+from .elevation.kernels import Queries
 from .elevation.relief import Points, Relief, Where, shape_of
 from .elevation.scattered import LAYERS
 from .elevation.surface import CoarseHeights, Surface
@@ -101,6 +102,7 @@ class Continuous:
         self.source, self.model, self.point_sampled = source, model, point_sampled
         self.grid = source.grid
         self.cell_m = grids.metres_per_cell(source.grid)
+        self._files = inputs.identity(source)
 
     def tiles(self, only: tuple[int, ...] | None = None) -> Tiles:
         """All tiles, or those with these numbers."""
@@ -118,6 +120,10 @@ class Continuous:
     def at(self, rows: Floats, cols: Floats) -> Points:
         """Scattered positions of the DEM."""
         return Points(rows, cols, FINEST_PX, FINEST_PX)
+
+    def lattice(self, rows: Floats, cols: Floats) -> Queries:
+        """Every row of the DEM with every column."""
+        return Queries(rows, cols, FINEST_PX, FINEST_PX)
 
     def relief(self, encoded: Encoded, where: Where, degree: int) -> Relief:
         """The surface and its derivatives at positions of the tile, counted from the corner of the DEM.
@@ -139,17 +145,17 @@ class Continuous:
     def known(self, encoded: Encoded, where: Where) -> Bools:
         """Whether positions lie in a cell that has a height; those on the outermost edge count as inside."""
         read, (height, width) = encoded.tile.read, self.grid.shape
-        rows, cols = where.rows, where.cols
-        down, across = (
-            np.minimum(np.floor(at), size - 1).astype(np.int64) for at, size in ((rows, height), (cols, width))
-        )
-        inside_rows, inside_cols = (rows >= 0) & (rows <= height), (cols >= 0) & (cols <= width)
+        down, inside_rows = _cells(where.rows, height, read.row, read.rows)
+        across, inside_cols = _cells(where.cols, width, read.col, read.cols)
         if isinstance(where, Points):
-            picked = encoded.valid[down - read.row, across - read.col]
-            points: Bools = picked & inside_rows & inside_cols
+            points: Bools = encoded.valid[down, across] & inside_rows & inside_cols
             return points
-        lattice: Bools = encoded.valid[np.ix_(down - read.row, across - read.col)]
+        lattice: Bools = encoded.valid[np.ix_(down, across)]
         return lattice & inside_rows[:, None] & inside_cols
+
+    def refuse_changed(self) -> None:
+        """Refuse a DEM that has changed since it was opened; to be asked before what was made of it is put in place."""
+        inputs.refuse_changed(self.source, self._files)
 
 
 @contextlib.contextmanager
@@ -163,7 +169,11 @@ def opened(settings: DemSettings, progress: Progress) -> Iterator[Continuous]:
             progress.info("The input is a fitted surface and is asked itself; no model is used.")
         point = source.is_point if settings.sampling == "auto" else settings.sampling == "point"
         compute.share_cores(compute.cores())
-        yield Continuous(source, model, point)
+        ground = Continuous(source, model, point)
+        raster.announce(source, progress)
+        for text in model.card.warnings_of(grids.typical_m(ground.cell_m), 1.0):
+            progress.warn(text)
+        yield ground
 
 
 def _model(settings: DemSettings, source: Source) -> Surface:
@@ -178,6 +188,13 @@ def _model(settings: DemSettings, source: Source) -> Surface:
 def _shifted(where: Where, read: Window) -> Where:
     """Positions counted from the corner of a read window."""
     return replace(where, rows=where.rows - read.row, cols=where.cols - read.col)
+
+
+def _cells(at: Floats, count: int, first: int, length: int) -> tuple[NDArray[np.int64], Bools]:
+    """Cells of a read window under positions along one axis, and which of the positions lie on the DEM."""
+    inside: Bools = (at >= 0) & (at <= count)
+    cells = np.minimum(np.floor(np.where(inside, at, 0.0)), count - 1).astype(np.int64) - first
+    return cells.clip(0, length - 1), inside
 
 
 def _nothing(where: Where, degree: int) -> Relief:

@@ -7,6 +7,7 @@ The only module that imports pyproj.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -188,6 +189,22 @@ def change_of_crs(source_crs: str, target_crs: str) -> Change | None:
     return change
 
 
+def places_on(
+    grid: Grid, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rows and columns of coordinates in the CRS of a grid, in cells from its upper left corner, of any one shape.
+
+    Longitudes are taken round the globe to the grid. NaN where either coordinate is not finite.
+    """
+    turn = full_turn(grid.crs)
+    if turn:
+        middle = grid.x0 + grid.cols * grid.dx / 2
+        x = x - turn * np.round((np.where(np.isfinite(x), x, middle) - middle) / turn)
+    rows, cols = (grid.y0 - y) / grid.dy, (x - grid.x0) / grid.dx
+    known = np.isfinite(rows) & np.isfinite(cols)
+    return np.where(known, rows, np.nan), np.where(known, cols, np.nan)
+
+
 def bounds_on(grid: Grid, bounds: Bounds, crs: str) -> Bounds:
     """``bounds`` in the CRS of ``grid``, cut to its surroundings first: the whole world has no bounds in a UTM zone."""
     around = transform_bounds(grid.bounds, grid.crs, crs)
@@ -269,6 +286,11 @@ def metres_per_cell(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64
         return flat
     next_good = good[np.searchsorted(good, np.arange(grid.rows)).clip(max=good.size - 1)]
     return width_m[next_good], height_m[next_good]
+
+
+def typical_m(cell_m: tuple[NDArray[np.float64], NDArray[np.float64]]) -> float:
+    """Side in metres of a square as large as the usual cell, of what :func:`metres_per_cell` gives."""
+    return float(np.sqrt(np.median(cell_m[0]) * np.median(cell_m[1])))
 
 
 def lengths_m(crs: str, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -409,6 +431,20 @@ def crs_name(crs: str) -> str:
 def is_geographic(crs: str) -> bool:
     """Whether coordinates are degrees."""
     return bool(crs) and bool(crs_of(crs).is_geographic)
+
+
+def unit_m(crs: str) -> float:
+    """Metres of a unit of a CRS, of degrees on the equator; 1 without a CRS."""
+    return _unit_m(_horizontal(crs_of(crs))) if crs else 1.0
+
+
+@functools.lru_cache(maxsize=16)
+def full_turn(crs: str) -> float:
+    """Once round the globe in the units of a geographic CRS, 360 for degrees; 0 for all others."""
+    flat = _horizontal(crs_of(crs)) if crs else None
+    if flat is None or not flat.is_geographic:
+        return 0.0
+    return round(2 * math.pi / flat.axis_info[0].unit_conversion_factor, 9)
 
 
 def _horizontal(crs: pyproj.CRS) -> pyproj.CRS:

@@ -275,7 +275,7 @@ def aspect_difference_deg(one: Pair, other: Pair) -> Floats:
 
 
 def profile_curvature(heights: Floats, cell_m: Pair, slope: Pair | None = None) -> Floats:
-    """Curvature of the surface along its line of fall in radians per metre, positive where the ground is convex.
+    """Curvature of the surface along its line of fall in radians per metre: positive where convex, 0 where flat.
 
     :func:`.attributes.profile_curvature` with ``p`` and ``q`` by Horn and the second derivatives ``r`` (east), ``t``
     (north), ``s`` (mixed) of Evans' quadratic over 3 x 3 cells.
@@ -288,7 +288,7 @@ def profile_curvature(heights: Floats, cell_m: Pair, slope: Pair | None = None) 
     r = (down[:, 2:] - 2 * down[:, 1:-1] + down[:, :-2]) / (3 * width_m**2)
     t = (across[2:] - 2 * across[1:-1] + across[:-2]) / (3 * height_m**2)
     s = (heights[:-2, 2:] - heights[:-2, :-2] - heights[2:, 2:] + heights[2:, :-2]) / (4 * width_m * height_m)
-    return attributes.profile_curvature(p, q, r, s, t)
+    return np.nan_to_num(attributes.profile_curvature(p, q, r, s, t))
 
 
 def whole_neighbourhood(counts: Bools) -> Bools:

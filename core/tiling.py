@@ -49,6 +49,12 @@ class Window:
         """Column after the last."""
         return self.col + self.cols
 
+    def cut(self, to: Window) -> Window:
+        """What lies in another window too; it may be empty."""
+        row, col = max(self.row, to.row), max(self.col, to.col)
+        rows, cols = min(self.row_stop, to.row_stop) - row, min(self.col_stop, to.col_stop) - col
+        return Window(row, col, max(rows, 0), max(cols, 0))
+
 
 @dataclass(frozen=True)
 class Tile:

@@ -5,6 +5,12 @@ from __future__ import annotations
 METRES = {"metre": 1.0, "foot": 0.3048, "us-foot": 1200.0 / 3937.0}
 """Metres in one unit, by the name used in settings."""
 
+SYMBOLS = {"metre": "m", "foot": "ft", "us-foot": "US survey ft"}
+"""The units in short, to be put behind a number."""
+
+NAMES = {"metre": "metres", "foot": "feet", "us-foot": "US survey feet"}
+"""The units as a sentence says them."""
+
 _SPELLINGS = {
     "metre": ("m", "metre", "meter", "metres", "meters", "mètre"),
     "foot": ("ft", "foot", "feet", "international foot", "international feet", "foot_international"),

@@ -22,6 +22,9 @@ IS_INDEX = '"index" = 1'
 REPEAT_MM = 90.0
 """Distance of heights along a contour."""
 
+SHORTEST_MM = 15.0
+"""Contours shorter than this have no height: small rings would vanish under it."""
+
 
 def style_contours(layer: QgsVectorLayer) -> None:
     """Draw lines by what they are, and write heights along index contours."""
@@ -50,6 +53,9 @@ def _heights() -> QgsPalLayerSettings:
     lines.setPlacementFlags(QgsLabeling.LinePlacementFlag.OnLine)
     settings.setLineSettings(lines)
     settings.repeatDistance = REPEAT_MM
+    thinning = settings.thinningSettings()
+    thinning.setMinimumFeatureSize(SHORTEST_MM)
+    settings.setThinningSettings(thinning)
     settings.setFormat(_letters())
     return settings
 

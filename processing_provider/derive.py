@@ -11,7 +11,7 @@ from . import parameters
 from .algorithm import TerrainAlgorithm
 from .parameters import Call, Output, Parameter
 
-CONVEX = "GeoTIFF in radians per metre, positive where the ground is convex, 0 where it is flat."
+CONVEX = "GeoTIFF in radians per metre, positive where the ground is convex; no-data where it is flat."
 
 
 def _angle(name: str, label: str, text: str, default: float) -> Parameter:

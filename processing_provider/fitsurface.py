@@ -40,6 +40,13 @@ class FitSurface(TerrainAlgorithm):
             "follows it.",
             "line",
         ),
+        parameters.mesh_source(
+            "TIN",
+            "TIN",
+            "Mesh layer or file whose vertices are points, besides a point layer or instead of it. Edges where it "
+            "bends sharply count as breaklines, and wide triangles are followed.",
+            optional=True,
+        ),
         parameters.cell_size(
             "Width and height of the cells in units of the points' CRS. Empty: three quarters of the mean spacing of "
             "the points."
@@ -84,4 +91,4 @@ class FitSurface(TerrainAlgorithm):
 
     def layer_name(self, parameter: Parameter, values: dict) -> str:
         """Name a result after its points."""
-        return f"{values.get('input_layer') or Path(values.get('las') or 'points').stem} fitted"
+        return f"{values.get('input_layer') or Path(values.get('las') or values.get('tin') or 'points').stem} fitted"

@@ -77,6 +77,7 @@ MAY_IMPORT = {
     "scene": GROUND | {"compiled", "vector", "elevation", "streets", "blocks", "buildings", "landuse"},
     "scene_files": GROUND | {"aside", "page", "provenance", "raster", "tiling", "vector"},
     "provenance": GROUND | {"elevation"},
+    "inputs": {"errors", "jobs", "raster"},
 }
 """Which other parts of core a part of core may import."""
 

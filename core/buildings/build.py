@@ -71,6 +71,7 @@ class Targets:
     far: float | None = None
     mean_height_m: float | None = None
     seed: int = 1
+    green_share: float | None = None
 
 
 @dataclass(frozen=True)

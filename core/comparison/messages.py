@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from .. import grid as grids
 from ..errors import TerrainError
-from ..jobs.comparedem import Settings
-from ..jobs.settings import same_file
 from ..progress import Progress
 from .ground import FINER, Rasters
 from .work import Averages
 
 MOST_CELLS_PER_CELL = 1000
 """Widest cells of the reference, in cells of the input."""
-
-
-def refuse_own_members(settings: Settings, rasters: Rasters) -> None:
-    """The Settings compare names; a VRT can also read an output as one of its tiles."""
-    members = [member for source in rasters.all() for member in source.files]
-    for path in settings.outputs().values():
-        if any(same_file(path, member) for member in members):
-            raise TerrainError(f"The output {path} is read by one of the DEMs; choose another name.")
 
 
 def refuse_far_sizes(steps: tuple[float, float]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .. import pipeline, provenance, raster, report, table
 from ..evaluation import Consistency, Evaluation
 from ..grid import Grid
+from ..inputs import refuse_own_members
 from ..jobs.comparedem import Settings
 from ..maps import Maps
 from ..pipeline import agreement
@@ -57,7 +58,7 @@ def compare(settings: Settings, progress: Progress) -> dict:
     started_s = time.monotonic()
     progress.report(0, "Opening the DEMs")
     with raster.environment(), opened(settings) as rasters, _workers(settings, progress) as workers:
-        messages.refuse_own_members(settings, rasters)
+        refuse_own_members(settings.outputs().values(), *rasters.all())
         job = Job(settings, rasters, _writings(settings), workers)
         heights = Heights(rasters, common_grid(rasters.dem.grid, rasters.reference.grid), job.writings)
         messages.refuse_far_sizes(heights.ground.dem.steps)

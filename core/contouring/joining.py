@@ -11,13 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from ..raster import Bools, Floats
-from .linking import Wholes, linked
-from .tracing import Traced
+from .linking import Lines, Wholes, linked
+from .tracing import Traced, concatenated
 
 AT_ONCE = 1_000_000
-"""Vertices of lines that are handed on together."""
-
-BYTES = 16
+"""Vertices of lines that are handed on together, or a single longer line."""
 
 
 class Store:
@@ -28,7 +26,7 @@ class Store:
         self._file = self._path.open("wb")
         self._counts: list[Wholes] = []
         self._ends: list[Wholes] = []
-        self.unsure = 0
+        self.unsure, self.vertices = 0, 0
 
     def add(self, traced: Traced) -> None:
         """Keep the lines of a tile."""
@@ -36,6 +34,7 @@ class Store:
         self._counts.append(np.diff(traced.first))
         self._ends.append(np.stack([traced.level, traced.start, traced.end], axis=1))
         self.unsure += traced.unsure
+        self.vertices += len(traced.points)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -49,34 +48,28 @@ class Store:
         counts, ends = np.concatenate(self._counts), np.concatenate(self._ends)
         offsets = np.concatenate([[0], np.cumsum(counts)])
         order = np.argsort(ends[:, 0], kind="stable")
-        lines = linked(*_places(ends[order]))
-        level = ends[order[lines.order[lines.first[:-1]]], 0]
+        found = linked(*_places(ends[order]))
+        lines = Lines(order[found.order], found.first)
+        level = ends[lines.order[lines.first[:-1]], 0]
         vertices = np.memmap(self._path, np.float64, "r").reshape(-1, 2)
-        ready: list[Floats] = []
-        levels: list[int] = []
-        for line in np.argsort(level, kind="stable"):
-            parts = order[lines.pieces(line)]
-            ready.append(np.concatenate([vertices[offsets[part] + (n > 0) : offsets[part + 1]]
-                                         for n, part in enumerate(parts)]))  # fmt: skip
-            levels.append(level[line])
-            if sum(map(len, ready)) >= AT_ONCE:
-                yield _together(levels, ready)
-                ready, levels = [], []
-        if ready:
-            yield _together(levels, ready)
+        by_level = np.argsort(level, kind="stable")
+        for some in _batches(by_level, np.add.reduceat(counts[lines.order], lines.first[:-1])[by_level]):
+            points, first = concatenated(vertices, offsets, lines.some(some))
+            yield level[some], first, points
+
+
+def _batches(lines: Wholes, counts: Wholes) -> list[Wholes]:
+    """Lines in groups of :data:`AT_ONCE` vertices or little more."""
+    groups = (np.cumsum(counts) - counts) // AT_ONCE
+    return np.split(lines, np.flatnonzero(np.diff(groups)) + 1)
 
 
 def _places(ends: Wholes) -> tuple[Wholes, Wholes]:
     """One number for each place where a line of a level begins or ends, from level, edge and edge."""
-    both = np.concatenate([ends[:, [0, 1]], ends[:, [0, 2]]])
-    _, number = np.unique(both, axis=0, return_inverse=True)
-    number = number.reshape(-1).astype(np.int64)
-    return number[: len(ends)], number[len(ends) :]
-
-
-def _together(levels: list[int], lines: list[Floats]) -> tuple[Wholes, Wholes, Floats]:
-    first = np.concatenate([[0], np.cumsum([len(line) for line in lines])]).astype(np.int64)
-    return np.array(levels, np.int64), first, np.concatenate(lines)
+    edges, edge = np.unique(ends[:, 1:], return_inverse=True)
+    _, level = np.unique(ends[:, 0], return_inverse=True)
+    number = level[:, None] * len(edges) + edge.reshape(-1, 2)
+    return number[:, 0], number[:, 1]
 
 
 def is_ring(points: Floats, first: Wholes) -> Bools:

@@ -31,6 +31,12 @@ class Lines:
         """Numbers of the pieces of a line."""
         return self.order[self.first[line] : self.first[line + 1]]
 
+    def some(self, lines: Wholes) -> Lines:
+        """Some of the lines, in this order."""
+        counts = np.diff(self.first)[lines]
+        first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        return Lines(self.order[np.arange(first[-1]) + np.repeat(self.first[lines] - first[:-1], counts)], first)
+
 
 def linked(starts: Wholes, ends: Wholes, fixed: NDArray[np.bool_] | None = None) -> Lines:
     """Lines of pieces that begin and end at places with these numbers; none goes on at ``fixed`` places.

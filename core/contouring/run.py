@@ -13,12 +13,13 @@ from .. import pipeline, raster
 from ..aside import folder
 from ..continuous import Continuous, Tiles, opened
 from ..errors import TerrainError
-from ..jobs.continuouscontours import Settings
+from ..inputs import refuse_own_members
+from ..jobs.continuouscontours import SMALLEST_INTERVAL, Settings
 from ..progress import Progress
 from ..raster import Floats
 from ..tiling import Tile, Window
-from ..vector import Growing, Piece, growing
-from ..vertical import METRES
+from ..vector import Growing, Piece, growing, require_place
+from ..vertical import METRES, SYMBOLS
 from .joining import Store, is_ring
 from .levels import Levels, round_interval
 from .linking import Wholes
@@ -59,24 +60,24 @@ class Work:
 def contour(settings: Settings, progress: Progress) -> dict:
     """Write the contours; returns plain values for the caller's report."""
     started_s = time.monotonic()
+    require_place(settings.output)
     progress.report(0, "Opening the DEM")
     with raster.environment(), opened(settings, progress) as ground, folder(settings.output) as scratch:
+        refuse_own_members([settings.output], ground.source)
         part, tolerance = _part(settings, ground), _tolerance(settings, ground)
         tiles = _tiles(ground, part)
-        levels = _levels(settings, ground, tiles, progress)
+        levels = _levels(settings, ground, tiles, part, progress)
         store = Store(scratch)
         try:
             work = Work(ground, Tracer(ground, levels, tolerance, part))
             pipeline.run(tiles, list(tiles), work, lambda _, traced: _keep(store, traced), progress.step(0, 0.9))
+            ground.refuse_changed()
             told = _write(settings.output, store, ground, levels, progress.step(0.9, 1))
         finally:
             store.close()
-    if not told["contours"]:
-        progress.warn(
-            f"No ground lies on a level: with an interval of {levels.interval:g} from {levels.base:g} the chosen part "
-            "of the DEM has no contour, and the layer is empty; choose a smaller interval."
-        )
-    elif store.unsure:
+        if not told["contours"]:
+            progress.warn(_why_none(levels, ground.source.unit, _range_m(ground, tiles, part, progress)))
+    if store.unsure:
         progress.info(f"In {store.unsure} short pieces of contours the ground bends too sharply to be sure of the "
                       f"tolerance of {tolerance:g}.")  # fmt: skip
     return {
@@ -128,37 +129,55 @@ def _tiles(ground: Continuous, part: Window) -> Tiles:
     return ground.tiles(tuple(only))
 
 
-def _levels(settings: Settings, ground: Continuous, tiles: Tiles, progress: Progress) -> Levels:
-    unit_m, interval = METRES[ground.source.unit], settings.interval
+def _levels(settings: Settings, ground: Continuous, tiles: Tiles, part: Window, progress: Progress) -> Levels:
+    unit, interval = ground.source.unit, settings.interval
+    unit_m = METRES[unit]
     if interval is None:
-        low, high = _range_m(ground, tiles, progress)
-        interval = round_interval((high - low) / unit_m)
-        progress.info(f"The interval is {interval:g} {ground.source.unit}; heights are from {low / unit_m:.6g} to "
-                      f"{high / unit_m:.6g}.")  # fmt: skip
+        low, high = (height / unit_m for height in _range_m(ground, tiles, part, progress) or (0.0, 0.0))
+        interval = round_interval(high - low)
+        if low < high:
+            progress.info(f"The interval is {interval:g} {SYMBOLS[unit]}; heights are from {low:.6g} to {high:.6g}.")
     return Levels(interval, settings.base, settings.index_every, unit_m)
 
 
-def _range_m(ground: Continuous, tiles: Tiles, progress: Progress) -> tuple[float, float]:
-    """Lowest and highest known cell; both 0 where there is none."""
+def _range_m(ground: Continuous, tiles: Tiles, part: Window, progress: Progress) -> tuple[float, float] | None:
+    """Lowest and highest known cell of a part; None where none is known."""
     low, high = np.inf, -np.inf
     for tile in tiles:
         progress.check()
-        heights, valid = ground.source.read(tile.write)
+        heights, valid = ground.source.read(tile.write.cut(part))
         if valid.any():
             low, high = min(low, heights[valid].min()), max(high, heights[valid].max())
-    return (float(low), float(high)) if low <= high else (0.0, 0.0)
+    return (float(low), float(high)) if low <= high else None
+
+
+def _why_none(levels: Levels, unit: str, range_m: tuple[float, float] | None) -> str:
+    """Why there is no contour."""
+    if range_m is None:
+        return "The chosen part of the DEM is all no-data, so the layer is empty; choose another part or band."
+    low, high = (height / levels.unit_m for height in range_m)
+    if high - low < SMALLEST_INTERVAL:
+        return (
+            f"The chosen part of the DEM is {low:.7g} {SYMBOLS[unit]} high everywhere; flat ground has no contour, so "
+            "the layer is empty."
+        )
+    return (
+        f"No contour lies between the lowest and the highest ground ({low:.7g} to {high:.7g} {SYMBOLS[unit]}) with an "
+        f"interval of {levels.interval:g} from {levels.base:g}, so the layer is empty; choose a smaller interval."
+    )
 
 
 def _write(path: str, store: Store, ground: Continuous, levels: Levels, progress: Progress) -> dict:
     """Features from the lowest level up; returns how many there are, and of which length."""
-    count, rings, length_m = 0, 0, 0.0
+    count, rings, length_m, written = 0, 0, 0.0, 0
     with growing(path, LAYER, ground.grid.crs, "LineString Z") as layer:
         for k, first, points in store.contours():
             lengths = _lengths_m(points, first, ground)
             _add(layer, points, first, _columns(k, lengths, levels), ground)
             count, rings = count + len(k), rings + int(np.count_nonzero(is_ring(points, first)))
             length_m += float(lengths.sum())
-            progress.report(0.5, f"Writing contour {count}")
+            written += len(points)
+            progress.report(written / store.vertices, f"Writing contour {count}")
         if not count:
             none = np.empty(0, np.int64)
             _add(layer, np.empty((0, 2)), np.zeros(1, np.int64), _columns(none, np.empty(0), levels), ground)

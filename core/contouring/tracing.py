@@ -10,18 +10,20 @@ What a crossing on the border of a block or tile is depends on the surface there
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .. import raster
 from ..continuous import FINEST_PX, Continuous, Encoded
+from ..elevation import compute
 from ..elevation.kernels import Queries
 from ..elevation.relief import Points, Relief
 from ..errors import TerrainError
 from ..raster import Bools, Floats
 from ..tiling import Window
-from . import chains, linking, marching, patches, settling
+from . import chains, flats, linking, marching, patches, settling
 from .chains import Chains
 from .levels import Levels
 from .linking import Wholes
@@ -34,7 +36,11 @@ BLOCK = 16 * PER_CELL
 """Side of a block in samples."""
 
 MOST_NODES = 20_000_000
-"""Crossings of one tile that there is room for."""
+"""Crossings of one tile that there is room for at most."""
+
+BYTES_PER_NODE = 300
+MEMORY_SHARE = 0.25
+"""What tracing takes for each crossing, and the share of the computer's memory that all tiles under work may take."""
 
 
 @dataclass(frozen=True)
@@ -69,20 +75,16 @@ class Tracer:
 
     def __init__(self, ground: Continuous, levels: Levels, tolerance: float, part: Window) -> None:
         self._ground, self._levels, self._part = ground, levels, part
+        room_bytes = MEMORY_SHARE * compute.memory_bytes() / ground.tiles().crew.lanes
+        self._most_nodes = min(MOST_NODES, int(room_bytes / BYTES_PER_NODE))
         self._size = np.array([ground.grid.dy, ground.grid.dx]) / PER_CELL / tolerance
 
     def trace(self, encoded: Encoded) -> Traced | None:
         """The contours of a tile; None where there are none."""
-        window = _shared(encoded.tile.write, self._part)
-        if encoded.latent is None or window is None:
+        window = encoded.tile.write.cut(self._part)
+        if encoded.latent is None or not (window.rows and window.cols):
             return None
-        return _Sheet(self._ground, encoded, window, self._levels, self._size).lines()
-
-
-def _shared(one: Window, other: Window) -> Window | None:
-    row, col = max(one.row, other.row), max(one.col, other.col)
-    rows, cols = min(one.row_stop, other.row_stop) - row, min(one.col_stop, other.col_stop) - col
-    return Window(row, col, rows, cols) if rows > 0 and cols > 0 else None
+        return _Sheet(self._ground, encoded, window, self._levels, self._size).lines(self._most_nodes)
 
 
 class _Sheet:
@@ -97,16 +99,13 @@ class _Sheet:
         self._known: Bools = np.repeat(np.repeat(valid, PER_CELL, 0), PER_CELL, 1)
         self._blocks = np.array([window.row * PER_CELL, window.col * PER_CELL, BLOCK])
 
-    def lines(self) -> Traced | None:
-        """All lines of the window."""
-        layers = self._layers()
+    def lines(self, most_nodes: int) -> Traced | None:
+        """All lines of the window, which has at most so many crossings."""
+        layers = self._calmed(self._layers())
         ranks = self._levels.ranks(layers[0])
         first = marching.first_nodes(ranks, self._known)
-        if first[-1] > MOST_NODES:
-            raise TerrainError(
-                f"An interval of {self._levels.interval:g} puts {first[-1]} crossings into one tile, for which there "
-                "is no room; choose a larger interval."
-            )
+        if first[-1] > most_nodes:
+            raise TerrainError(self._too_many(first[-1] / most_nodes))
         base, step = (float(self._levels.traced_m(np.array([k]))[0]) for k in (0, 1))
         edges, level, places = marching.nodes(layers, ranks, first, (base, step - base))
         heights = self._levels.traced_m(level)
@@ -120,6 +119,15 @@ class _Sheet:
             return None
         found, unsure = self._chains(layers, pieces, places, heights, fixed)
         return self._joined(found, unsure, edges, level)
+
+    def _too_many(self, times: float) -> str:
+        interval = self._levels.interval
+        enough = interval * times
+        digit = 10.0 ** math.floor(math.log10(enough))
+        return (
+            f"With an interval of {interval:g} there are more contours in one part of the DEM than there is room for; "
+            f"choose {math.ceil(enough / digit) * digit:g} or more."
+        )
 
     def _layers(self) -> Floats:
         """Samples as :mod:`.patches` wants them."""
@@ -138,6 +146,12 @@ class _Sheet:
             raise ValueError("The twist of the surface was not asked for.")
         twist = -relief.east_north * width_m * height_m / PER_CELL**2
         return np.stack([relief.heights, down, across, twist])
+
+    def _calmed(self, layers: Floats) -> Floats:
+        """Layers in which flat ground is flat."""
+        window, by = self._window, flats.HALO_PX
+        around = Window(window.row - by, window.col - by, window.rows + 2 * by, window.cols + 2 * by)
+        return flats.calmed(layers, *self._ground.source.read(around), PER_CELL)
 
     def _relief(self, where: Queries | Points, degree: int) -> Relief:
         """The surface at positions in the read window, also where no cell has a height."""

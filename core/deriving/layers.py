@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import numpy as np
 
 from .. import attributes
 from ..elevation.relief import Relief
@@ -21,8 +20,9 @@ class Layer:
     ----------
     description, label
         Of the band, and the unit that it names.
-    rounding
-        Stored numbers are whole multiples of one over it.
+    rounding, per_cell
+        Stored numbers are whole multiples of one over ``rounding * cell_m ** per_cell``, taken to a power of two: bends
+        are the smaller the larger the forms of the ground are.
     degree
         Derivatives that it needs.
     compute
@@ -33,6 +33,7 @@ class Layer:
     description: str
     label: str
     rounding: float
+    per_cell: int
     degree: int
     compute: Callable[[Relief, Settings], Floats]
 
@@ -42,9 +43,7 @@ def _slope(relief: Relief, settings: Settings) -> Floats:
 
 
 def _aspect(relief: Relief, settings: Settings) -> Floats:
-    """Flat ground has no aspect: NaN."""
-    p, q = _gradient(relief)
-    return np.where((p == 0) & (q == 0), np.nan, attributes.aspect_deg(p, q))
+    return attributes.aspect_deg(*_gradient(relief))
 
 
 def _hillshade(relief: Relief, settings: Settings) -> Floats:
@@ -64,22 +63,22 @@ def _total(relief: Relief, settings: Settings) -> Floats:
 
 
 LAYERS = {
-    "slope": Layer("Slope", "degree", 2.0**10, 1, _slope),
-    "aspect": Layer("Aspect", "degree", 2.0**10, 1, _aspect),
-    "hillshade": Layer("Hillshade", "grey value", 2.0**4, 1, _hillshade),
-    "profile_curvature": Layer("Profile curvature", "rad/m", 2.0**30, 2, _profile),
-    "plan_curvature": Layer("Plan curvature", "rad/m", 2.0**30, 2, _plan),
-    "total_curvature": Layer("Total curvature", "rad2/m2", 2.0**40, 2, _total),
+    "slope": Layer("Slope", "degree", 2.0**10, 0, 1, _slope),
+    "aspect": Layer("Aspect", "degree", 2.0**10, 0, 1, _aspect),
+    "hillshade": Layer("Hillshade", "grey value", 2.0**4, 0, 1, _hillshade),
+    "profile_curvature": Layer("Profile curvature", "rad/m", 2.0**27, 1, 2, _profile),
+    "plan_curvature": Layer("Plan curvature", "rad/m", 2.0**27, 1, 2, _plan),
+    "total_curvature": Layer("Total curvature", "rad2/m2", 2.0**34, 2, 2, _total),
 }
 
 
-def writing_of(name: str, settings: Settings, tags: dict[str, str]) -> Writing:
-    """How a layer is stored."""
+def writing_of(name: str, settings: Settings, tags: dict[str, str], cell_m: float) -> Writing:
+    """How a layer of a DEM whose cells measure ``cell_m`` is stored."""
     layer = LAYERS[name]
+    rounding = 2.0 ** round(math.log2(layer.rounding * cell_m**layer.per_cell))
     return Writing(
-        compression=settings.compression, description=layer.description, label=layer.label, rounding=layer.rounding,
-        tags=tags,
-    )  # fmt: skip
+        compression=settings.compression, description=layer.description, label=layer.label, rounding=rounding, tags=tags
+    )
 
 
 def _gradient(relief: Relief) -> tuple[Floats, Floats]:

@@ -6,31 +6,30 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from .. import pipeline, provenance, raster, tiling
+from .. import inputs, pipeline, provenance, raster, tiling
 from ..continuous import Continuous, opened
 from ..elevation import compute
 from ..elevation.kernels import Queries
 from ..elevation.relief import Relief
-from ..errors import TerrainError
 from ..grid import Target
-from ..jobs.derive import Settings
-from ..jobs.settings import same_file
+from ..jobs.derive import OUTPUTS, Settings
 from ..progress import Progress
 from ..raster import Encoded, Sink, Writing
 from ..refinement.run import budget_bytes, target_of
 from ..tiling import Cost, Crew, Plan, Tile
 from .layers import LAYERS, writing_of
 
-BYTES_PER_CELL = 120.0
+BYTES_PER_CELL = 200.0
 """Memory of a fine cell while it is derived: heights, six derivatives, the layers made of them."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """One tile: compressed blocks by the name of the output, cells with a slope, and the largest slope in degrees."""
+    """One tile: compressed blocks by the name of the output, and the number of cells with a height."""
 
     encoded: Mapping[str, Encoded]
     known: int
@@ -67,9 +66,7 @@ class Work:
 
     def _queries(self, tile: Tile) -> Queries:
         rows, cols, write = self._plan.target.rows, self._plan.target.cols, tile.write
-        return Queries(
-            rows.centres(write.row, write.row_stop), cols.centres(write.col, write.col_stop), rows.step, cols.step
-        )
+        return self._ground.lattice(rows.centres(write.row, write.row_stop), cols.centres(write.col, write.col_stop))
 
 
 def derive(settings: Settings, progress: Progress) -> dict:
@@ -77,10 +74,11 @@ def derive(settings: Settings, progress: Progress) -> dict:
     started_s = time.monotonic()
     progress.report(0, "Opening the DEM")
     with raster.environment(), opened(settings, progress) as ground:
-        _refuse_own_members(settings, ground)
+        inputs.refuse_own_members(settings.outputs.values(), ground.source)
         plan = _planned(target_of(replace(settings, scale=settings.scale or 1.0), ground.grid), ground)
-        tags = provenance.tags(ground.model.card, str(ground.model.compute), {})
-        writings = {name: writing_of(name, settings, tags) for name in settings.outputs}
+        tags = provenance.tags(ground.model.card, str(ground.model.compute), _told(settings))
+        cell_m = float(np.sqrt(np.median(ground.cell_m[0]) * np.median(ground.cell_m[1])))
+        writings = {name: writing_of(name, settings, tags, cell_m) for name in settings.outputs}
         known = 0
         with _sinks(settings, plan, writings) as sinks:
 
@@ -93,6 +91,7 @@ def derive(settings: Settings, progress: Progress) -> dict:
             pipeline.run(plan, list(plan), Work(ground, plan, settings, writings), write, progress.step(0, 0.97))
             for sink in sinks.values():
                 sink.finish()
+            ground.refuse_changed()
             for sink in sinks.values():
                 sink.commit()
             statistics = {name: sink.statistics for name, sink in sinks.items()}
@@ -107,6 +106,11 @@ def derive(settings: Settings, progress: Progress) -> dict:
         "seconds": round(time.monotonic() - started_s, 3),
         "device": str(ground.model.compute), "warnings": progress.warnings,
     }  # fmt: skip
+
+
+def _told(settings: Settings) -> dict[str, Any]:
+    """Settings that the files name: all but what they are called, where they were computed, and the no-data list."""
+    return {name: value for name, value in asdict(settings).items() if name not in (*OUTPUTS, "device", "no_data")}
 
 
 def _planned(target: Target, ground: Continuous) -> Plan:
@@ -128,10 +132,3 @@ def _sinks(settings: Settings, plan: Plan, writings: Mapping[str, Writing]) -> I
     finally:
         for sink in sinks.values():
             sink.discard()
-
-
-def _refuse_own_members(settings: Settings, ground: Continuous) -> None:
-    """The settings compare names; a VRT can also read an output as one of its tiles."""
-    for path in settings.outputs.values():
-        if any(same_file(path, member) for member in ground.source.files):
-            raise TerrainError(f"The output {path} is read by the input {settings.input}; choose another name.")

@@ -75,6 +75,21 @@ class Card:
             raise TerrainError(f"The weights file {path} is not the one on the model card; install the model again.")
         return path
 
+    def warnings_of(self, cell_m: float, scale: float) -> list[str]:
+        """Sentences about coarse cells of ``cell_m`` metres and a scale that it was not trained for."""
+        found, (low, high) = [], self.cell_size_m
+        if not low <= cell_m <= high:
+            found.append(
+                f"Cells of about {cell_m:.3g} m are outside the range of model {self.name} ({low:g} to {high:g} m); "
+                "compare the result with the model 'baseline'."
+            )
+        if scale > self.scale[1] + 1e-9:
+            found.append(
+                f"Scale {scale:.3g} is beyond what model {self.name} was trained for (up to {self.scale[1]:g}); the "
+                "result is smoother than real ground."
+            )
+        return found
+
     @property
     def short_hash(self) -> str:
         """First eight digits of the hash of the weights, or ``none``."""

@@ -6,7 +6,8 @@ queries, whose activations stay in the processor's cache. Both shapes are the sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from .card import Card
 from .compute import Compute
 from .ebcf import Ebcf, EbcfSettings
 from .kernels import Floats, Queries, lattice, point_taps
-from .relief import Points, Relief, Where, differences, relief_of, scattered, shape_of
+from .relief import Points, Relief, W, Where, differences, parts_of, relief_of, scattered, shape_of, sizes_told
 from .scattered import bspline_at, cubic_at
 from .surface import CoarseHeights, NoError
 
@@ -108,7 +109,12 @@ class EbcfSurface(NoError):
 
     @torch.inference_mode()
     def decode(self, latent: Latent, queries: Queries) -> Floats:
-        """Baseline plus bias times local scale."""
+        """Baseline plus bias times local scale; cells that are too wide for the network are means of their parts."""
+        if latent.point_sampled:
+            return self._decoded(latent, _told(queries))
+        return _mean(self._decoded(latent, part) for part in parts_of(queries))
+
+    def _decoded(self, latent: Latent, queries: Queries) -> Floats:
         base = lattice(
             latent.prepared,
             baseline.taps(queries.rows, queries.row_size, latent.point_sampled),
@@ -118,7 +124,12 @@ class EbcfSurface(NoError):
         return base.addcmul_(scale_m, self._bias(latent, queries).double()).numpy()
 
     def averages(self, latent: Latent, at: Points) -> Floats:
-        """Baseline over fine cells, or at their centres, plus bias times local scale."""
+        """The same over fine cells anywhere, or at their centres."""
+        if latent.point_sampled:
+            return self._averages(latent, _told(at))
+        return _mean(self._averages(latent, part) for part in parts_of(at))
+
+    def _averages(self, latent: Latent, at: Points) -> Floats:
         prepared, sizes = latent.prepared.numpy(), (at.row_size, at.col_size)
         if latent.point_sampled:
             base = cubic_at(prepared, at.rows, at.cols, 0)[0]
@@ -171,6 +182,20 @@ class EbcfSurface(NoError):
                 block = self._network.decode_codes(codes.permute(2, 0, 1)[None], here)
                 bias[top : top + block_px, left : left + block_px] = block[0]
         return bias[:rows, :cols].cpu()
+
+
+def _told(where: W) -> W:
+    """Positions with the sizes of which the network is told."""
+    row_size, col_size = sizes_told(where)
+    return replace(where, row_size=row_size, col_size=col_size)
+
+
+def _mean(parts: Iterable[Floats]) -> Floats:
+    """The mean, one part after the other."""
+    total, count = np.zeros(()), 0
+    for count, part in enumerate(parts, 1):
+        total = total + part if count > 1 else part
+    return total / count
 
 
 def _padded(positions: Floats, block_px: int) -> Floats:

@@ -34,6 +34,7 @@ from .field import REACH_PX, FieldSettings, correction
 from .field_surface import CORRECTION_PX, FieldSurface, slope_deg
 from .kernels import Floats, Queries, lapped_taps, point_taps
 from .lanes import Lane, Lanes, Tensors
+from .relief import sizes_told
 from .surface import Answer, Asked, CoarseHeights
 
 Axes = tuple[Axis, Axis]
@@ -207,6 +208,6 @@ def _found(series: torch.Tensor, centres: Axes) -> torch.Tensor:
 def _sent(lane: Lane, asked: Asked) -> Tensors:
     """A tile on its way to the device, in the order of :class:`Given`."""
     known, queries = asked.known, asked.queries
-    size = np.array([queries.row_size, queries.col_size], dtype=np.float32)
+    size = np.array(sizes_told(queries), dtype=np.float32)
     arrays = known.heights, known.valid, known.placed, known.cell_width_m, known.cell_height_m, size
     return tuple(lane.sent(array) for array in arrays)

@@ -10,8 +10,7 @@ Imports torch and numpy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -32,7 +31,7 @@ from .kernels import (
     lapped_taps,
     point_taps,
 )  # fmt: skip
-from .relief import Points, Relief, Where, relief_of
+from .relief import Points, Relief, W, Where, relief_of, sizes_told
 from .scattered import DERIVATIVES, LAYERS, bspline_at, cubic_at, series_at
 from .surface import CoarseHeights, OneByOne
 from .trunk import BAND_PX
@@ -56,6 +55,8 @@ class Latent:
         ``(1, channels, H - 2 margin, W - 2 margin)`` codes of the inner cells.
     margin_px
         Cells of the window before the first code.
+    expansions
+        The last one by the sizes that the network was told, for windows that are asked again and again.
 
     """
 
@@ -71,6 +72,7 @@ class Latent:
     margin_px: int
     point_sampled: bool
     honour: bool
+    expansions: dict[tuple[float, float], Expansion] = field(default_factory=dict)
 
     def inner(self, values: torch.Tensor) -> torch.Tensor:
         """The part of ``(H, W)`` that has codes."""
@@ -101,7 +103,6 @@ class Expansion:
 
 
 AxisTaps = tuple[Taps, LappedTaps]
-W = TypeVar("W", bound=Where)
 
 
 class FieldSurface(OneByOne):
@@ -163,7 +164,7 @@ class FieldSurface(OneByOne):
         """The same surface over fine cells anywhere, or at their centres."""
         if latent.point_sampled:
             return self.relief(latent, at, 0).heights
-        inside, surface = _inside(at, latent.margin_px), self._expansion(latent, at)
+        inside, surface = _inside(at, latent.margin_px), self._kept(latent, at)
         rows, cols, sizes = inside.rows, inside.cols, (at.row_size, at.col_size)
         base = averaging.cubic_means(surface.prepared.numpy(), rows, cols, sizes)
         waves = averaging.series_means(surface.series.numpy(), self._network.settings.order, rows, cols, sizes)
@@ -174,7 +175,7 @@ class FieldSurface(OneByOne):
     def relief(self, latent: Latent, where: Where, degree: int) -> Relief:
         """The surface and its exact derivatives at points; sizes say which fine cells it is made for."""
         inside = _inside(where, latent.margin_px)
-        surface = self._expansion(latent, where)
+        surface = self._kept(latent, where)
         if isinstance(inside, Points):
             layers = self._at_points(surface, inside, degree)
         else:
@@ -232,7 +233,7 @@ class FieldSurface(OneByOne):
         return expected.mul_(scale).numpy(), slope.numpy(), _in_voids(latent, where)
 
     def _sizes(self, where: Where) -> torch.Tensor:
-        return torch.tensor([[where.row_size, where.col_size]], device=self.compute.device)
+        return torch.tensor([sizes_told(where)], device=self.compute.device)
 
     @staticmethod
     def _series(
@@ -248,6 +249,16 @@ class FieldSurface(OneByOne):
             coefficients = head(codes[:, :, top:stop], sizes)[0]
             rendering.fill_series(values[top * order : stop * order], coefficients, scale[top:stop])
         return values
+
+    def _kept(self, latent: Latent, where: Where) -> Expansion:
+        """The expansion that was made last, if it is for these sizes, else a new one."""
+        sizes = sizes_told(where)
+        surface = latent.expansions.get(sizes)
+        if surface is None:
+            surface = self._expansion(latent, where)
+            latent.expansions.clear()
+            latent.expansions[sizes] = surface
+        return surface
 
     def _expansion(self, latent: Latent, where: Where) -> Expansion:
         series = self._series(self._network.height, latent.codes, self._sizes(where), latent.inner(latent.scale_m))

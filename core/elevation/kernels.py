@@ -216,16 +216,19 @@ def lapped_taps(positions: Floats, width: float, order: int) -> LappedTaps:
 
 
 def lapped_derivative_taps(positions: Floats, order: int, degree: int) -> LappedTaps:
-    """Taps of a lapped cosine series (0), its first (1) or second (2) derivative by the position, per coarse cell."""
+    """Taps of a lapped cosine series (0), its first (1) or second (2) derivative by the position, per coarse cell.
+
+    Second ones have steps at the centres of cells, where windows end; there they are the mean of both sides.
+    """
     first = np.floor(positions).astype(np.int64) - 1
     u = (positions[:, None] - (first[:, None] + np.arange(3)) + 0.5) / 2
-    inside = (u > 0) & (u < 1)
+    inside = np.where((u > 0) & (u < 1), 1.0, np.where((u == 0) | (u == 1), 0.5 if degree > 1 else 0.0, 0.0))
     total = np.zeros((*u.shape, order))
     for share, n in _lapped_parts(order):
         half_waves = np.pi * n
         angles = half_waves * u[..., None]
         total += share * (half_waves / 2) ** degree * np.cos(angles + degree * np.pi / 2)
-    return LappedTaps(first, np.where(inside[..., None], total, 0.0))
+    return LappedTaps(first, total * inside[..., None])
 
 
 def _lapped(u: Floats, order: int) -> Floats:

@@ -143,8 +143,8 @@ def _lapped(position, first, order, degree, weight, waves):
             if degree > 1:
                 waves[2, n] = -cosine * per_cell * per_cell
             cosine, sine = cosine * c - sine * s, sine * c + cosine * s
-        inside = 1.0 if 0 < u < 1 else 0.0
         for d in range(degree + 1):
+            inside = 1.0 if 0 < u < 1 else 0.5 if d == 2 and 0 <= u <= 1 else 0.0
             for a in range(order):
                 # A cosine of a negative number of half waves is that of the positive one, and so are its derivatives.
                 total = 0.5 * waves[d, a] - 0.25 * (waves[d, a + 2] + waves[d, abs(a - 2)])

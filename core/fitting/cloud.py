@@ -14,9 +14,9 @@ from ..errors import TerrainError
 from ..jobs.fitsurface import Settings
 from ..progress import Progress
 from ..raster import Bools, Floats
-from ..vector import Features, Piece
+from ..vector import Features, Piece, of_points
 from ..vector.lidar import classes_in, crs_of_las, las_points
-from ..vertical import METRES
+from .tin import File, Tin
 
 FEWEST = 10
 """Points below which no surface is fitted."""
@@ -53,32 +53,65 @@ class Cloud:
         """Some of the points."""
         return replace(self, x=self.x[chosen], y=self.y[chosen], heights=self.heights[chosen])
 
+    def stands_on(self, places: Floats) -> Bools:
+        """Which of the points stand exactly on one of the places, ``(N, 2)``."""
+        found: Bools = np.isin(self.x + 1j * self.y, places[:, 0] + 1j * places[:, 1])
+        return found
 
-def read(settings: Settings, progress: Progress) -> Cloud:
-    """All points that the settings name, each place once: of points at the same place the mean height counts."""
+    def with_points(self, points: Floats) -> Cloud:
+        """These points and more, ``(N, 3)``, behind them."""
+        x, y, heights = (np.concatenate(pair) for pair in zip((self.x, self.y, self.heights), points.T, strict=True))
+        return replace(self, x=x, y=y, heights=heights)
+
+
+def read(settings: Settings, progress: Progress) -> tuple[Cloud, Tin | None]:
+    """All points that the settings name, with the vertices of the TIN, and the TIN.
+
+    Each place counts once: of points at the same place the mean height.
+    """
     progress.report(0, "Reading the points")
-    if settings.las:
-        crs, pieces = crs_of_las(settings.las), las_points(settings.las, settings.classes)
-    else:
-        features = Features(settings.input, settings.input_layer)
-        crs, pieces = features.crs, _layer_points(features, settings.field)
-    points = _together(pieces, progress)
-    unit = settings.z_unit if settings.z_unit != "auto" else grids.vertical_unit(crs) or "metre"
-    if settings.z_unit == "auto" and grids.vertical_unit(crs) is None:
-        progress.info("The vertical unit of the points is not stated, so it is taken for metres.")
+    file, tin = File.of(settings), None
+    crs, points = _points(settings, file, progress)
+    if not crs:
+        progress.warn(
+            "The points have no CRS; their horizontal unit is taken as metres. Assign one with 'Assign projection'."
+        )
+    unit = _unit(settings, crs, file.unit if file and not len(points) else "", progress)
+    without = not len(points) and bool(settings.las or settings.input)
+    if file:
+        tin = file.placed(crs, unit, progress)
+        points = np.concatenate([points, tin.vertices])
     points = _each_place_once(points, progress)
-    _require_some(settings, points)
-    return Cloud(points[:, 0].copy(), points[:, 1].copy(), points[:, 2].copy(), crs, unit)
+    if len(points) < FEWEST or without:
+        raise _too_few(settings, 0 if without else len(points))
+    return Cloud(points[:, 0].copy(), points[:, 1].copy(), points[:, 2].copy(), crs, unit), tin
 
 
-def read_breaklines(settings: Settings, cloud: Cloud, step: float, spacing: float) -> tuple[Floats, Cloud]:
+def _points(settings: Settings, file: File | None, progress: Progress) -> tuple[str, Floats]:
+    """CRS and points of the layer or the point cloud; the CRS alone where only a TIN is given."""
+    if settings.las:
+        return crs_of_las(settings.las), _together(las_points(settings.las, settings.classes), progress)
+    if settings.input:
+        features = Features(settings.input, settings.input_layer)
+        return features.crs, _together(_layer_points(features, settings.field), progress)
+    return file.crs if file else "", np.zeros((0, 3))
+
+
+def _unit(settings: Settings, crs: str, said: str, progress: Progress) -> str:
+    """Unit of the heights: what the user, a file or the vertical CRS says, else metres."""
+    found = settings.z_unit if settings.z_unit != "auto" else said or grids.vertical_unit(crs)
+    if not found:
+        progress.info("The vertical unit of the points is not stated, so it is taken for metres.")
+    return found or "metre"
+
+
+def read_breaklines(settings: Settings, cloud: Cloud, step: float, spacing: float) -> tuple[Floats, Floats]:
     """Places along the breaklines, at most ``step`` apart, ``(N, 2)``, and points on them where they have heights.
 
-    These are as far apart as others, ``spacing``, lest they count more.
+    These, ``(N, 3)``, are as far apart as others, ``spacing``, lest they count more.
     """
-    nothing = np.zeros(0, dtype=np.int64)
     if not settings.breaklines:
-        return np.zeros((0, 2)), cloud.where(nothing)
+        return np.zeros((0, 2)), np.zeros((0, 3))
     features = Features(settings.breaklines, settings.breaklines_layer)
     if cloud.crs and not features.crs:
         raise TerrainError(f"The breaklines {features.path} have no CRS; give them one with 'Assign projection'.")
@@ -94,7 +127,7 @@ def read_breaklines(settings: Settings, cloud: Cloud, step: float, spacing: floa
         shapely.get_coordinates(shapely.segmentize(lines, apart), include_z=True) for apart in (step, spacing)
     )
     places, raised = places[np.isfinite(places[:, :2]).all(axis=1)], raised[np.isfinite(raised).all(axis=1)]
-    return places[:, :2], replace(cloud, x=raised[:, 0], y=raised[:, 1], heights=raised[:, 2])
+    return places[:, :2], raised
 
 
 def _layer_points(features: Features, field: str) -> Iterator[Floats]:
@@ -105,17 +138,11 @@ def _layer_points(features: Features, field: str) -> Iterator[Floats]:
         )
     for piece in features.pieces([field] if field else []):
         coordinates, of_feature = shapely.get_coordinates(piece.geometries, include_z=True, return_index=True)
-        points_only = _is_point(piece.geometries)[of_feature]
+        points_only = of_points(piece.geometries)[of_feature]
         coordinates, of_feature = coordinates[points_only], of_feature[points_only]
         if field:
             coordinates[:, 2] = _numbers(piece, features, field)[of_feature]
         yield coordinates
-
-
-def _is_point(geometries: NDArray[np.object_]) -> Bools:
-    kinds = shapely.get_type_id(geometries)
-    found: Bools = (kinds == shapely.GeometryType.POINT) | (kinds == shapely.GeometryType.MULTIPOINT)
-    return found
 
 
 def _numbers(piece: Piece, features: Features, field: str) -> Floats:
@@ -142,18 +169,20 @@ def _together(pieces: Iterator[Floats], progress: Progress) -> Floats:
     return np.concatenate(kept) if kept else np.zeros((0, 3))
 
 
-def _require_some(settings: Settings, points: Floats) -> None:
-    if len(points) >= FEWEST:
-        return
+def _too_few(settings: Settings, count: int) -> TerrainError:
     if settings.las:
         held = ", ".join(f"{number}: {count}" for number, count in sorted(classes_in(settings.las).items()))
-        raise TerrainError(
+        return TerrainError(
             f"The point cloud {settings.las} has too few points of the classes "
-            f"{', '.join(map(str, settings.classes)) or 'asked for'} ({len(points)}, at least {FEWEST} are needed); it "
+            f"{', '.join(map(str, settings.classes)) or 'asked for'} ({count}, at least {FEWEST} are needed); it "
             f"has (class: points) {held or 'none'}."
         )
-    raise TerrainError(
-        f"The layer {settings.input_layer or settings.input} has too few places with a height ({len(points)}, at least "
+    if not settings.input:
+        return TerrainError(
+            f"The TIN {settings.tin} has too few vertices ({count}, at least {FEWEST} are needed); give points as well."
+        )
+    return TerrainError(
+        f"The layer {settings.input_layer or settings.input} has too few places with a height ({count}, at least "
         f"{FEWEST} are needed); give the points z or name the attribute with the heights (FIELD)."
     )
 
@@ -171,8 +200,3 @@ def _each_place_once(points: Floats, progress: Progress) -> Floats:
     found = points[first]
     found[:, 2] = np.add.reduceat(points[:, 2], first) / counts
     return found
-
-
-def metres(cloud: Cloud) -> float:
-    """Metres in the vertical unit of a cloud."""
-    return METRES[cloud.unit]

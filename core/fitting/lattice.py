@@ -79,6 +79,12 @@ class Lattice:
         width_m, height_m = grids.metres_per_cell(replace(self.grid, rows=1))
         return math.sqrt(float(width_m[0]) * float(height_m[0]))
 
+    @property
+    def metres(self) -> tuple[float, float]:
+        """Metres in one unit of the CRS to the east and to the north."""
+        width_m, height_m = grids.metres_per_cell(replace(self.grid, rows=1))
+        return float(width_m[0]) / self.grid.dx, float(height_m[0]) / self.grid.dy
+
     def ground(self, rows: NDArray[Any], cols: NDArray[Any]) -> Floats:
         """Positions in cells as ``(N, 2)`` whose distances are as on the ground, a cell having an area of one."""
         high = math.sqrt(self.aspect)
@@ -109,6 +115,8 @@ class Scattering:
         Which of them judge the surface.
     fixed
         Which of them stand on breaklines or beside them: they are believed.
+    made
+        Which of them were put on lines and triangles, and were not given: they judge nothing.
     good
         Which of them count at all.
     first
@@ -122,12 +130,18 @@ class Scattering:
     heights: Floats
     held: Bools
     fixed: Bools
+    made: Bools
     good: Bools
     first: NDArray[np.int64]
 
     @classmethod
     def on(cls, lattice: Lattice, cloud: Cloud, held: Bools, fixed: Bools) -> Scattering:
-        """The points of a cloud in the room of a lattice; those outside of its grid are in the nearest tile."""
+        """The points of a cloud in the room of a lattice; those outside of its grid are in the nearest tile.
+
+        ``held`` is about the points that were given, the first ones of the cloud; those behind them were made.
+        """
+        made = np.arange(len(cloud)) >= held.size
+        held = np.append(held, np.zeros(len(cloud) - held.size, dtype=bool))
         rows, cols = lattice.places(cloud.x, cloud.y)
         (height, width), room = lattice.grid.shape, lattice.room
         numbers = lattice.tiles.number_of(np.clip(rows, 0, height), np.clip(cols, 0, width))
@@ -138,7 +152,9 @@ class Scattering:
         down, across = lattice.tiles.layout
         first = np.searchsorted(numbers[order], np.arange(down * across + 1))
         good = np.ones(order.size, dtype=bool)
-        return cls(lattice, rows[order], cols[order], cloud.heights[order], held[order], fixed[order], good, first)
+        return cls(
+            lattice, rows[order], cols[order], cloud.heights[order], held[order], fixed[order], made[order], good, first
+        )
 
     def in_tile(self, index: int) -> slice:
         """The points of a tile itself."""
@@ -179,6 +195,12 @@ def plan(cloud: Cloud, settings: Settings) -> Lattice:
         raise TerrainError(
             f"The cell size is {size:g}, but the points are {spacing:.3g} apart on average; give at least "
             f"{SMALLEST_CELL * spacing:.3g}, or make finer cells from the surface with 'Super-resolve DEM'."
+        )
+    width, height = bounds[2] - bounds[0], bounds[3] - bounds[1]
+    if size > max(width, height):
+        raise TerrainError(
+            f"The cell size is {size:g}, but the ground to be covered is {width:.4g} x {height:.4g}; give a smaller "
+            f"one, such as {_round_number(CELLS_PER_SPACING * spacing):g}."
         )
     grid = _grid(bounds, size, cloud.crs)
     if grid.rows * grid.cols > MOST_CELLS:

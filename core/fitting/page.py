@@ -9,6 +9,7 @@ import numpy as np
 from .. import page, plots, table
 from ..plots import Axes, Series
 from ..raster import Floats
+from ..vertical import NAMES
 from .overview import Overview
 
 BARS = 41
@@ -30,7 +31,7 @@ def write(path: str, told: dict, errors: Floats, overview: Overview) -> None:
 def _facts(told: dict) -> str:
     unit = told["unit"]
     rows = [
-        ("Points", f"{told['points']:,} in {PurePath(told['source']).name}, {told['crs']}; heights in {unit}"),
+        ("Points", f"{told['points']:,} in {PurePath(told['source']).name}, {told['crs']}; heights in {NAMES[unit]}"),
         ("Mean spacing", f"{told['spacing']:.4g} in units of the CRS"),
         ("Left out as outliers", f"{told['trimmed']:,}"),
         ("Held out to judge", f"{told['held_out']:,} ({told['hold_out']:g} %, seed {told['seed']}), "

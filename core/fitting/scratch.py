@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from .. import aside
+from ..errors import TerrainError
 from ..raster import Bools, Floats
 from ..tiling import Tile, Window
 from .band import Band
 from .lattice import BLEND_PX, Lattice
 from .solving import mean_over_cells
 from .work import Fitted, Steps
+
+KINDS = {"coefficients": np.float64, "weights": np.float64, "known": np.bool_, "distances": np.float32}
+"""What is kept of each cell, and as which numbers."""
 
 REACH_PX = 3
 """Cells around a known one whose coefficients are kept."""
@@ -31,24 +36,44 @@ class Scratch:
     """
 
     lattice: Lattice
-    coefficients: Any
-    weights: Any
-    known: Any
-    distances: Any
+    maps: dict[str, Any]
 
     @classmethod
     @contextlib.contextmanager
-    def beside(cls, path: str, lattice: Lattice) -> Iterator[Scratch]:
-        """Files that are gone when the block is left; what was never written takes no room on most disks."""
+    def beside(cls, path: str, lattice: Lattice, tiles: int) -> Iterator[Scratch]:
+        """Files that are gone when the block is left; what was never written takes no room on most disks.
+
+        Raises :class:`TerrainError` where there is no room for so many ``tiles``: a full disk would end the process.
+        """
+        _require_room(path, min(tiles * lattice.tiles.side_px**2, lattice.grid.rows * lattice.grid.cols))
         with aside.folder(path) as folder:
-            kinds = {"coefficients": np.float64, "weights": np.float64, "known": np.bool_, "distances": np.float32}
             maps = {
-                name: np.memmap(folder / name, kind, "w+", shape=lattice.grid.shape) for name, kind in kinds.items()
+                name: np.memmap(folder / name, kind, "w+", shape=lattice.grid.shape) for name, kind in KINDS.items()
             }
             try:
-                yield cls(lattice, **maps)
+                yield cls(lattice, maps)
             finally:
-                maps.clear()
+                maps.clear()  # Windows removes no file that is still mapped
+
+    @property
+    def coefficients(self) -> Any:
+        """Sums of coefficients times weights."""
+        return self.maps["coefficients"]
+
+    @property
+    def weights(self) -> Any:
+        """Sums of weights."""
+        return self.maps["weights"]
+
+    @property
+    def known(self) -> Any:
+        """Whether a cell is known."""
+        return self.maps["known"]
+
+    @property
+    def distances(self) -> Any:
+        """Distances to the nearest point."""
+        return self.maps["distances"]
 
     def keep(self, tile: Tile, fitted: Fitted) -> None:
         """Put a tile in its place; the tiles must come in their order, so that sums are the same in every run."""
@@ -110,6 +135,15 @@ def _weights(cells: NDArray[np.int64], first: int, side: int) -> Floats:
     after, before = cells + 0.5 - (first - BLEND_PX), (first + side + BLEND_PX) - (cells + 0.5)
     found: Floats = np.clip(np.minimum(after, before) / (2 * BLEND_PX), 0.0, 1.0)
     return found
+
+
+def _require_room(path: str, cells: int) -> None:
+    free, need = aside.free_bytes(path), cells * sum(np.dtype(kind).itemsize for kind in KINDS.values())
+    if free < need:
+        raise TerrainError(
+            f"The surface needs about {aside.megabytes(need)} while it is made, but only {aside.megabytes(free)} are "
+            f"free in {Path(path).parent}; make room, choose another folder, an EXTENT or a larger CELL_SIZE."
+        )
 
 
 def _slices(window: Window) -> tuple[slice, slice]:

@@ -134,8 +134,8 @@ Halves = tuple[NDArray[np.int64], NDArray[np.int64]]
 def _halves(solver: Solver, window: Window, candidates: NDArray[np.int64]) -> Halves:
     """Points that the surface of a window is fitted to, and those that judge it."""
     numbers = np.intersect1d(solver.usable(window), candidates, assume_unique=True)
-    out = np.zeros(numbers.size, dtype=bool)
-    out[np.random.default_rng(0).permutation(numbers.size)[::LEFT_OUT]] = True
+    given, out = np.flatnonzero(~solver.points.made[numbers]), np.zeros(numbers.size, dtype=bool)
+    out[given[np.random.default_rng(0).permutation(given.size)[::LEFT_OUT]]] = True
     return numbers[~out], numbers[out]
 
 

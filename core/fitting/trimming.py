@@ -35,8 +35,11 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
-def outliers(places: Floats, heights: Floats) -> Bools:
-    """Which heights do not belong to their places, ``(N, 2)``; none where there are too few points to tell."""
+def outliers(places: Floats, heights: Floats, least: float = 0.0) -> Bools:
+    """Which heights do not belong to their places, ``(N, 2)``; none where there are too few points to tell.
+
+    Usual deviations smaller than ``least`` count as this: on made ground, all planes, the usual one is a rounding.
+    """
     if len(places) <= NEIGHBOURS:
         return np.zeros(len(places), dtype=bool)
     near = cKDTree(places).query(places, k=NEIGHBOURS + 1)[1][:, 1:]
@@ -45,7 +48,7 @@ def outliers(places: Floats, heights: Floats) -> Bools:
     ])  # fmt: skip
     size = np.abs(off)
     here = TO_DEVIATION * np.median(size[near], axis=1)
-    everywhere = TO_DEVIATION * float(np.median(size))
+    everywhere = max(TO_DEVIATION * float(np.median(size)), least)
     together = np.partition(off[near] * np.sign(off)[:, None], NEIGHBOURS - COMPANY, axis=1)[:, NEIGHBOURS - COMPANY]
     return (size > LIMIT * np.maximum(here, everywhere)) & (size > ALONE * together)
 

@@ -24,6 +24,9 @@ NEAR_SPACINGS = 1.5
 GAP_SPACINGS = 4.0
 """Half the width of gaps between points that the surface bridges, in mean point spacings."""
 
+LEAST_DEVIATION = 0.005
+"""Usual deviation of points from the plane of their neighbours at least, in mean point spacings."""
+
 TRIMMING_SPACINGS = 8.0
 """How far beyond a tile neighbours are looked for."""
 
@@ -55,10 +58,11 @@ class Steps:
 
 
 class Trimming(Steps):
-    """Which points of a tile are no outliers, in their order."""
+    """Which points of a tile are no outliers, in their order; ``unit_m`` metres make one unit of their heights."""
 
-    def __init__(self, points: Scattering) -> None:
-        self._points = points
+    def __init__(self, points: Scattering, unit_m: float) -> None:
+        lattice = points.lattice
+        self._points, self._least = points, LEAST_DEVIATION * lattice.spacing_px * lattice.cell_m / unit_m
 
     def made(self, tile: Tile) -> Bools:
         """True for those that count."""
@@ -66,7 +70,7 @@ class Trimming(Steps):
         reach = math.ceil(TRIMMING_SPACINGS * points.lattice.spacing_px)
         numbers = points.near(_grown(tile.write, reach))
         bad = trimming.outliers(
-            points.lattice.ground(points.rows[numbers], points.cols[numbers]), points.heights[numbers]
+            points.lattice.ground(points.rows[numbers], points.cols[numbers]), points.heights[numbers], self._least
         )
         kept = np.ones(mine.stop - mine.start, dtype=bool)
         own = (numbers >= mine.start) & (numbers < mine.stop)
@@ -112,7 +116,7 @@ class Fitting(Steps):
     def made(self, tile: Tile) -> Fitted:
         """The surface of a tile from all of its points, and the errors of one from those that are not held out."""
         solver, points = self._solver, self._solver.points
-        window = _cut(tile.read, points.lattice.room)
+        window = tile.read.cut(points.lattice.room)
         numbers = solver.usable(window)
         if numbers.size < FEWEST:
             return _nothing(tile)
@@ -128,7 +132,7 @@ class Fitting(Steps):
         else:
             mine = mine[:0]
         coefficients = solver.fit(window, numbers, first)
-        wide = _cut(_grown(tile.write, BLEND_PX), points.lattice.whole)
+        wide = _grown(tile.write, BLEND_PX).cut(points.lattice.whole)
         known = known[_part(window, tile.write)]
         return Fitted(
             wide,
@@ -198,10 +202,3 @@ def _part(window: Window, inner: Window) -> tuple[slice, slice]:
 
 def _grown(window: Window, by: int) -> Window:
     return Window(window.row - by, window.col - by, window.rows + 2 * by, window.cols + 2 * by)
-
-
-def _cut(window: Window, to: Window) -> Window:
-    """What two windows share."""
-    row, col = max(window.row, to.row), max(window.col, to.col)
-    rows, cols = min(window.row_stop, to.row_stop) - row, min(window.col_stop, to.col_stop) - col
-    return Window(row, col, rows, cols)

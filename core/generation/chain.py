@@ -105,7 +105,7 @@ def grow(model: Model, site: Site, order: Order, beside: str, progress: Progress
         return grown
     if order.finest_m == MIDDLE_M:
         scene = build_up(
-            _open_ground(area), grown.laid, site.surroundings, site.existing, Targets(), None, progress.step(0.45, 1.0)
+            _open_ground(area), grown.laid, site.surroundings, site.existing, Targets(), progress.step(0.45, 1.0)
         )
         grown.scene = by_fields(scene, grown.fields["R"], order.green_share)
         return grown
@@ -115,9 +115,8 @@ def grow(model: Model, site: Site, order: Order, beside: str, progress: Progress
         progress.report(0.8, "Drawing blocks and buildings")
         with grown.timed("buildings"):
             scene = build_up(
-                fine, grown.laid, site.surroundings, site.existing, targets_of(site, order), order.green_share,
-                progress.step(0.8, 1.0),
-            )  # fmt: skip
+                fine, grown.laid, site.surroundings, site.existing, targets_of(site, order), progress.step(0.8, 1.0)
+            )
             grown.scene = by_buildings(site, scene, order.green_share)
         del fine  # files that are open cannot be removed on Windows
     return grown
@@ -196,7 +195,7 @@ def targets_of(site: Site, order: Order) -> Targets:
     wishes, far = order.wishes, order.wishes.far
     if far is not None:
         far = max(far - floor_area_m2(site) / site.land.area, 0.0)
-    return Targets(wishes.coverage, far, wishes.mean_height_m, wishes.seed)
+    return Targets(wishes.coverage, far, wishes.mean_height_m, wishes.seed, order.green_share)
 
 
 def _streets(site: Site, order: Order, middle: Fields, area: Rectangle, progress: Progress) -> StreetResult:

@@ -8,7 +8,7 @@ from ..errors import TerrainError
 from ..progress import Progress
 from .dem import DemSettings
 from .queryelevation import check_vector_output
-from .settings import require_number, require_numbers, require_text
+from .settings import require_extent, require_length, require_number, require_text
 
 DEFAULT_INDEX_EVERY = 5
 SMALLEST_INTERVAL, LARGEST_INTERVAL = 1e-4, 1e6
@@ -55,16 +55,9 @@ class Settings(DemSettings):
             raise TerrainError(f"Index contours is {self.index_every!r}; it must be a whole number, 0 for none.")
         require_number("Index contours", self.index_every, 0, MOST_EVERY)
         if self.tolerance is not None:
-            require_number("Tolerance", self.tolerance, 1e-12, 1e9)
-        self._check_extent()
+            require_length("Tolerance", self.tolerance)
+        require_extent(self.extent)
         check_vector_output(self.output, "contours", self.input)
-
-    def _check_extent(self) -> None:
-        if self.extent is None:
-            return
-        require_numbers("Extent", self.extent, 4)
-        if not (self.extent[0] < self.extent[2] and self.extent[1] < self.extent[3]):
-            raise TerrainError(f"The extent {self.extent} is empty; west must be below east and south below north.")
 
 
 def run(settings: Settings, progress: Progress) -> dict:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
 from .dem import DemSettings
-from .queryelevation import check_vector_output
-from .settings import require_number, require_text, same_file
+from .queryelevation import VECTORS
+from .settings import require_number, require_outputs, require_text
 
 TABLES = (".csv", ".json", ".gpkg")
 PLOTS = (".html", ".htm", ".svg")
+ENDINGS = {"output": VECTORS, "table": TABLES, "plot": PLOTS}
 MOST_SPACING_M = 1e7
 
 
@@ -51,19 +51,10 @@ class Settings(DemSettings):
             raise TerrainError("No lines were given; choose a line layer or a vector file.")
         if self.spacing is not None:
             require_number("Spacing", self.spacing, 1e-3, MOST_SPACING_M, " m")
-        check_vector_output(self.output, "profiles", self.input, self.lines)
-        self._check_file("table", self.table, TABLES, (self.output,))
-        self._check_file("plot", self.plot, PLOTS, (self.output, self.table))
-
-    def _check_file(self, what: str, path: str, endings: tuple, others: tuple) -> None:
-        if not path:
-            return
-        if os.path.splitext(path)[1].lower() not in endings:
-            raise TerrainError(f"The {what} {path} must end in {', '.join(endings)}; rename it.")
-        if same_file(path, self.input) or same_file(path, self.lines):
-            raise TerrainError(f"The {what} {path} is also an input; choose another name for it.")
-        if any(same_file(path, other) for other in others if other):
-            raise TerrainError(f"The {what} and another output are the same file {path}; choose two names.")
+        if not self.output:
+            raise TerrainError("No output was given; name a .gpkg file for the profiles.")
+        written = {name: getattr(self, name) for name in ENDINGS if getattr(self, name)}
+        require_outputs(written, ENDINGS, (self.input, self.lines))
 
 
 def run(settings: Settings, progress: Progress) -> dict:

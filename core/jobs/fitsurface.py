@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
-from .settings import RASTERS, require_choice, require_number, require_numbers, require_outputs, require_text
+from .settings import (
+    RASTERS,
+    require_choice,
+    require_extent,
+    require_length,
+    require_number,
+    require_outputs,
+    require_text,
+)
 from .superresolve import Z_UNITS
 
 GROUND = 2
@@ -32,6 +40,8 @@ class Settings:
     breaklines, breaklines_layer
         Vector file of lines along which the surface may bend sharply, and the name of its layer; may be empty. Where
         they have z, the surface follows it.
+    tin, tin_crs
+        Mesh file, besides the points or instead of them, and the CRS of its layer where the file has none or another.
     cell_size
         Side of the cells in units of the CRS of the points; None: from the spacing of the points.
     extent, extent_crs
@@ -55,6 +65,8 @@ class Settings:
     classes: tuple = (GROUND,)
     breaklines: str = ""
     breaklines_layer: str = ""
+    tin: str = ""
+    tin_crs: str = ""
     cell_size: float | None = None
     extent: tuple | None = None
     extent_crs: str = ""
@@ -65,17 +77,14 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be right, before any file is opened."""
-        for name in ("output", "input", "input_layer", "field", "las", "breaklines", "breaklines_layer", "extent_crs",
-                     "report"):  # fmt: skip
+        for name in ("output", "input", "input_layer", "field", "las", "breaklines", "breaklines_layer", "tin",
+                     "tin_crs", "extent_crs", "report"):  # fmt: skip
             require_text(name.replace("_", " ").capitalize(), getattr(self, name))
         self._check_points()
         if self.cell_size is not None:
-            require_number("Cell size", self.cell_size, 1e-12, 1e9)
-        if self.extent is not None:
-            require_numbers("Extent", self.extent, 4)
-            if not (self.extent[0] < self.extent[2] and self.extent[1] < self.extent[3]):
-                raise TerrainError(f"The extent {self.extent} is empty; west must be below east and south below north.")
-        require_number("Hold out", self.hold_out, 1, 50, " %")
+            require_length("Cell size", self.cell_size)
+        require_extent(self.extent)
+        require_number("Points to hold out", self.hold_out, 1, 50, " %")
         require_number("Seed", self.seed or 0, 0, 2**32 - 1)
         require_choice("Vertical unit", self.z_unit, Z_UNITS)
         self._check_outputs()
@@ -83,8 +92,8 @@ class Settings:
     def _check_points(self) -> None:
         if self.input and self.las:
             raise TerrainError("Both a point layer and a point cloud were given; give only one of them.")
-        if not (self.input or self.las):
-            raise TerrainError("No points were given; choose a point layer or a LAS or LAZ file.")
+        if not (self.input or self.las or self.tin):
+            raise TerrainError("No points were given; choose a point layer, a LAS or LAZ file, or a TIN.")
         if not isinstance(self.classes, (tuple, list)):
             raise TerrainError(f"Classes is {self.classes!r}; it must be a list of numbers from 0 to 255.")
         for number in self.classes:
@@ -95,7 +104,7 @@ class Settings:
         if not self.output:
             raise TerrainError("No output was given; name a .tif file for the surface.")
         written = {name: path for name, path in (("output", self.output), ("report", self.report)) if path}
-        require_outputs(written, ENDINGS, (self.input, self.las, self.breaklines))
+        require_outputs(written, ENDINGS, (self.input, self.las, self.breaklines, self.tin))
 
 
 def classes_of(text: str) -> tuple:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
-from .settings import RASTERS, require_choice, require_number, require_text, same_file
-from .superresolve import COMPRESSIONS, LARGEST_FLOAT32, Z_UNITS
+from .settings import LARGEST_FLOAT32, RASTERS, require_choice, require_number, require_outputs, require_text
+from .superresolve import COMPRESSIONS, Z_UNITS
 
 
 @dataclass(frozen=True)
@@ -69,10 +68,7 @@ class Settings:
     def _check_output(self) -> None:
         if not self.output:
             raise TerrainError("No output was given; name a .tif file for the heights.")
-        if os.path.splitext(self.output)[1].lower() not in RASTERS:
-            raise TerrainError(f"The output {self.output} is not a GeoTIFF; let its name end in .tif.")
-        if self.grid and same_file(self.output, self.grid):
-            raise TerrainError(f"The output {self.output} is also the target grid; choose another name.")
+        require_outputs({"output": self.output}, {"output": RASTERS}, (self.input, self.grid))
 
 
 def run(settings: Settings, progress: Progress) -> dict:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
 from .dem import DemSettings
-from .settings import require_text, same_file
+from .settings import require_outputs, require_text
 
 VECTORS = (".gpkg", ".geojson", ".json", ".shp", ".fgb")
 """How names of vector files may end."""
@@ -45,10 +44,7 @@ def check_vector_output(path: str, what: str, *inputs: str) -> None:
     """Refuse a vector file to write that is none, that has no name, or that is read."""
     if not path:
         raise TerrainError(f"No output was given; name a .gpkg file for the {what}.")
-    if os.path.splitext(path)[1].lower() not in VECTORS:
-        raise TerrainError(f"The output {path} must end in {', '.join(VECTORS)}; rename it.")
-    if any(same_file(path, given) for given in inputs if given):
-        raise TerrainError(f"The output {path} is also an input; choose another name for the output.")
+    require_outputs({"output": path}, {"output": VECTORS}, inputs)
 
 
 def run(settings: Settings, progress: Progress) -> dict:

@@ -7,8 +7,16 @@ from dataclasses import dataclass
 from ..errors import TerrainError
 from ..progress import Progress
 from .dem import DemSettings
-from .settings import RASTERS, require_choice, require_number, require_numbers, require_outputs, require_text
-from .superresolve import COMPRESSIONS, LARGEST_FLOAT32
+from .settings import (
+    RASTERS,
+    require_choice,
+    require_extent,
+    require_nodata,
+    require_number,
+    require_outputs,
+    require_text,
+)  # fmt: skip
+from .superresolve import COMPRESSIONS
 
 
 @dataclass(frozen=True)
@@ -50,10 +58,7 @@ class Settings(DemSettings):
             require_text(name.replace("_", " ").capitalize(), getattr(self, name))
         self._check_cells()
         require_choice("Compression", self.compression, COMPRESSIONS)
-        if self.nodata is not None and not isinstance(self.nodata, (int, float)):
-            raise TerrainError(f"The no-data value is {self.nodata!r}; it must be a number.")
-        if self.nodata is not None and abs(self.nodata) > LARGEST_FLOAT32:
-            raise TerrainError(f"The no-data value {self.nodata} does not fit the float32 output; choose -9999, say.")
+        require_nodata(self.nodata)
         self._check_output()
 
     def _check_cells(self) -> None:
@@ -62,10 +67,7 @@ class Settings(DemSettings):
             raise TerrainError(f"Both a target grid and {other} were given; give only one of them.")
         if self.cell_size is not None:
             require_number("Cell size", self.cell_size, 1e-12, 1e9)
-        if self.extent is not None:
-            require_numbers("Extent", self.extent, 4)
-            if not (self.extent[0] < self.extent[2] and self.extent[1] < self.extent[3]):
-                raise TerrainError(f"The extent {self.extent} is empty; west must be below east and south below north.")
+        require_extent(self.extent)
 
     def _check_output(self) -> None:
         if not self.output:

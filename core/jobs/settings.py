@@ -17,8 +17,13 @@ from ..errors import TerrainError
 
 S = TypeVar("S")
 
+LONGEST = 1e9
+"""Lengths that can be given are not larger, in units of the CRS."""
+
 RASTERS = (".tif", ".tiff")
 """How names of rasters to write may end."""
+
+LARGEST_FLOAT32 = 3.4028234663852886e38
 
 
 def to_json(settings: Any) -> dict:
@@ -61,7 +66,22 @@ def require_numbers(label: str, values: Any, count: int) -> None:
 def require_number(label: str, value: Any, low: float, high: float, unit: str = "") -> None:
     """Refuse what is not a finite number from ``low`` to ``high``."""
     if not _is_number(value) or not low <= value <= high:
-        raise TerrainError(f"{label} is {value}{unit}; it must be a number from {low:g} to {high:g}{unit}.")
+        raise TerrainError(
+            f"{label} is {value}{unit}; it must be a number from {_in_words(low)} to {_in_words(high)}{unit}."
+        )
+
+
+def _in_words(limit: float) -> str:
+    """A limit as people write it: 10,000,000 and not 1e+07."""
+    return f"{limit:,.0f}" if 1e6 <= abs(limit) < 1e12 else f"{limit:g}"
+
+
+def require_length(label: str, value: Any) -> None:
+    """Refuse what is no length in units of the CRS."""
+    if not _is_number(value) or not 0 < value <= LONGEST:
+        raise TerrainError(
+            f"{label} is {value}; it must be above 0 and at most {_in_words(LONGEST)}, in units of the CRS."
+        )
 
 
 def require_band(label: str, value: Any) -> None:
@@ -72,11 +92,11 @@ def require_band(label: str, value: Any) -> None:
 
 
 def require_outputs(outputs: Mapping[str, str], endings: Mapping[str, Sequence[str]], inputs: Sequence[str]) -> None:
-    """Refuse files to write, by the name of the setting, that end otherwise, or that are named twice or read."""
+    """Refuse files to write, by the name of the setting, that end otherwise, that are read, or that are one file."""
     labels = {name: name.replace("_", " ") for name in outputs}
     for name, path in outputs.items():
         label = labels[name]
-        if os.path.splitext(path)[1].lower() not in endings[name]:
+        if name in endings and os.path.splitext(path)[1].lower() not in endings[name]:
             raise TerrainError(f"The {label} {path} must end in {' or '.join(endings[name])}; rename it.")
         if any(same_file(path, given) for given in inputs if given):
             raise TerrainError(f"The {label} {path} is also an input; choose another name for the {label}.")
@@ -100,6 +120,25 @@ def require_intervals(values: Any) -> None:
     for interval in values:
         if not isinstance(interval, (tuple, list)) or len(interval) != 2:
             raise TerrainError(f"The no-data interval is {interval!r}; it must be two numbers, low and high.")
+
+
+def require_extent(value: Any) -> None:
+    """Refuse what is no extent with an area; None is all there is."""
+    if value is None:
+        return
+    require_numbers("Extent", value, 4)
+    if not (value[0] < value[2] and value[1] < value[3]):
+        raise TerrainError(f"The extent {value} is empty; west must be below east and south below north.")
+
+
+def require_nodata(value: Any) -> None:
+    """Refuse a no-data value that is no number of a float32 raster; None is that of the input."""
+    if value is None:
+        return
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TerrainError(f"The no-data value is {value!r}; it must be a number.")
+    if abs(value) > LARGEST_FLOAT32:
+        raise TerrainError(f"The no-data value {value} does not fit the float32 output; choose -9999, say.")
 
 
 def require_device(value: str) -> None:

@@ -13,9 +13,10 @@ from .settings import (
     require_band,
     require_choice,
     require_device,
+    require_extent,
     require_intervals,
+    require_nodata,
     require_number,
-    require_numbers,
     require_outputs,
     require_scheduler,
     require_switch,
@@ -31,7 +32,6 @@ Z_UNITS = ("auto", "metre", "foot", "us-foot")
 OUTPUTS = ("output", "difference", "uncertainty", "provenance")
 CLASSES = (("measured", (232, 226, 214)), ("filled", (214, 118, 42)), ("no-data", (74, 84, 99)))
 """What a cell of the result can be, in the order of the numbers of the provenance, with colours."""
-LARGEST_FLOAT32 = 3.4028234663852886e38
 COMPRESSIONS = ("ZSTD", "DEFLATE", "LERC", "NONE")
 PRECISIONS = ("auto", "bfloat16", "float32")
 LAYOUTS = ("geotiff", "cog")
@@ -129,10 +129,7 @@ class Settings:
         for name in ("input", "crs", "grid", "extent_crs", "model", "device", "options", "scheduler", *OUTPUTS):
             require_text(name.replace("_", " ").capitalize(), getattr(self, name))
         require_intervals(self.no_data)
-        if self.nodata is not None and not isinstance(self.nodata, (int, float)):
-            raise TerrainError(f"The no-data value is {self.nodata!r}; it must be a number.")
-        if self.nodata is not None and abs(self.nodata) > LARGEST_FLOAT32:
-            raise TerrainError(f"The no-data value {self.nodata} does not fit the float32 output; choose -9999, say.")
+        require_nodata(self.nodata)
 
     def _check_grid(self) -> None:
         if not self.input:
@@ -204,10 +201,7 @@ def check_target(asked: AsksForGrid) -> None:
         _check_scale(asked.scale)
     if asked.cell_size is not None:
         require_number("Cell size", asked.cell_size, 1e-12, 1e9)
-    if asked.extent is not None:
-        require_numbers("Extent", asked.extent, 4)
-        if not (asked.extent[0] < asked.extent[2] and asked.extent[1] < asked.extent[3]):
-            raise TerrainError(f"The extent {asked.extent} is empty; west must be below east and south below north.")
+    require_extent(asked.extent)
 
 
 def _check_scale(scale: float) -> None:

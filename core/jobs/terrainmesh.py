@@ -14,9 +14,9 @@ from .settings import (
     require_device,
     require_intervals,
     require_number,
+    require_outputs,
     require_scheduler,
     require_text,
-    same_file,
 )
 from .superresolve import Z_UNITS
 
@@ -154,17 +154,13 @@ class Settings:
     def _check_outputs(self) -> None:
         if not self.output:
             raise TerrainError(f"No output was given; name a {ENDINGS[self.format]} file for the mesh.")
-        wanted = {"output": (ENDINGS[self.format],), "error_raster": RASTERS}
-        seen = [path for path in (self.input, self.breaklines, self.mask) if path]
-        for name, path in self.outputs.items():
-            if os.path.splitext(path)[1].lower() not in wanted[name]:
-                of_what = f"a mesh in the format {self.format}" if name == "output" else "a GeoTIFF"
-                raise TerrainError(
-                    f"The {_label(name).lower()} {path} is to be {of_what}; let its name end in {wanted[name][0]}."
-                )
-            if any(same_file(path, other) for other in seen):
-                raise TerrainError(f"The file {path} is named twice; choose another name for the {_label(name)}.")
-            seen.append(path)
+        ending = ENDINGS[self.format]
+        if os.path.splitext(self.output)[1].lower() != ending:
+            raise TerrainError(
+                f"The output {self.output} must end in {ending}, as its format is {self.format}; rename it or choose "
+                "another format."
+            )
+        require_outputs(self.outputs, {"error_raster": RASTERS}, (self.input, self.breaklines, self.mask))
 
 
 def _label(name: str) -> str:

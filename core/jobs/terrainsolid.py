@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
-from .settings import require_band, require_choice, require_intervals, require_number, require_text, same_file
+from .settings import require_band, require_choice, require_intervals, require_number, require_outputs, require_text
 from .superresolve import Z_UNITS
 
 ENDINGS = {"STL": ".stl", "3MF": ".3mf", "OBJ": ".obj", "GLB": ".glb"}
@@ -109,11 +109,8 @@ class Settings:
                 f"The output {self.output} must end in {ending}, as its format is {self.format}; rename it or choose "
                 "another format."
             )
-        seen = [path for path in (self.input, self.mask) if path]
-        for name, path in (("output", self.output), ("footprint", self.footprint)):
-            if path and any(same_file(path, other) for other in seen):
-                raise TerrainError(f"The file {path} is named twice; choose another name for the {name}.")
-            seen.append(path or self.output)
+        written = {name: path for name, path in (("output", self.output), ("footprint", self.footprint)) if path}
+        require_outputs(written, {}, (self.input, self.mask))
 
 
 def _is_place(place: object) -> bool:

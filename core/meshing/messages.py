@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..aside import require_place
 from ..errors import TerrainError
-from ..jobs.settings import same_file
+from ..inputs import refuse_own_members
 from ..jobs.terrainmesh import MOST_TRIANGLES, Settings
 from ..progress import Progress
 from ..raster import Source
@@ -31,8 +31,7 @@ def refuse_outputs(settings: Settings, source: Source) -> None:
     """Outputs without a folder, or that the DEM reads: the Settings compare names, a VRT can read more."""
     for path in settings.outputs.values():
         require_place(path)
-        if any(same_file(path, member) for member in source.files):
-            raise TerrainError(f"The output {path} is read by the input {source.path}; choose another name.")
+    refuse_own_members(settings.outputs.values(), source)
 
 
 def refuse_large_tiles(size_bytes: float, side_px: int) -> None:

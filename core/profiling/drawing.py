@@ -15,22 +15,25 @@ import numpy as np
 from .. import page, plots, table
 from ..page import number
 from ..raster import Floats
-from ..vertical import METRES
-from .stretches import Profile
+from ..vertical import METRES, SYMBOLS
+from .stretches import Profile, rises_of, same_height
 
 MOST_PANELS = 20
 WIDTH, HEIGHT = 1040, 270
-LEFT, RIGHT, TOP, BOTTOM = 66, 16, 30, 42
+LEFT, RIGHT, TOP, BOTTOM = 84, 16, 30, 42
 COLUMNS = 2 * (WIDTH - LEFT - RIGHT)
 """Positions across a panel that can be told apart; more are drawn as the lowest and highest of each column."""
-
-SYMBOLS = {"metre": "m", "foot": "ft", "us-foot": "US survey ft"}
-"""Short names of vertical units."""
 
 LINE, BAND, HAIR, INK = plots.COLOURS[3], plots.COLOURS[0], "#e7e3dc", "#77736c"
 KILOMETRES_FROM_M = 5000.0
 EMPTY_SHARE = 0.08
 """Of the range of heights, what is left free below and above."""
+
+FLAT_SPAN = 1.0
+"""Range of heights, in their unit, that is drawn of ground without any."""
+
+LETTERS_PX, LETTER_SHARE, TEXT_PX = LEFT - 28, 0.64, 12
+"""Room for the heights beside the axis; width of a digit by its height, and how large texts are."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,12 @@ class _Frame:
     def of(cls, panel: Panel) -> _Frame:
         spread = 0.0 if panel.band is None else np.nan_to_num(panel.band)
         low, high = float(np.nanmin(panel.heights - spread)), float(np.nanmax(panel.heights + spread))
-        free = EMPTY_SHARE * (high - low) or 1.0
-        return cls(float(np.nanmax(panel.along_m)), low - free, high + free)
+        middle = (low + high) / 2
+        if high - low < float(same_height(np.asarray(middle))):
+            low, high = middle - FLAT_SPAN / 2, middle + FLAT_SPAN / 2
+        free = EMPTY_SHARE * (high - low)
+        # A line that turns on a pole has no length.
+        return cls(float(np.nanmax(panel.along_m)) or 1.0, low - free, high + free)
 
     def across(self, along_m: Floats | float) -> Floats:
         return LEFT + np.asarray(along_m, float) / self.end_m * (WIDTH - LEFT - RIGHT)
@@ -131,7 +138,9 @@ def _axes(frame: _Frame, unit: str) -> str:
     for tick in plots.ticks(frame.low, frame.high, 5):
         y = float(frame.down(tick))
         drawn.append(f'<path d="M{LEFT} {y:.1f}H{wall}" stroke="{HAIR}"/>')
-        drawn.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:.10g}</text>')
+        text = f"{tick + 0.0:.10g}"
+        size_px = min(TEXT_PX, LETTERS_PX / (LETTER_SHARE * len(text)))
+        drawn.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end" font-size="{size_px:.3g}">{text}</text>')
     for tick in plots.ticks(0.0, frame.end_m / size, 10):
         x = float(frame.across(tick * size))
         drawn.append(f'<path d="M{x:.1f} {floor}v4" stroke="{INK}" stroke-width="0.6"/>')
@@ -139,14 +148,15 @@ def _axes(frame: _Frame, unit: str) -> str:
     drawn.append(f'<path d="M{LEFT} {TOP}V{floor}H{wall}" fill="none" stroke="{INK}" stroke-width="0.6"/>')
     drawn.append(f'<text x="{(LEFT + wall) / 2}" y="{HEIGHT - 8}" text-anchor="middle">Distance, {word}</text>')
     turned = f'transform="translate(14 {(TOP + floor) / 2}) rotate(-90)" text-anchor="middle"'
-    drawn.append(f"<text {turned}>Elevation, {_symbol(unit)}</text>")
+    drawn.append(f"<text {turned}>Elevation, {SYMBOLS[unit]}</text>")
     return "".join(drawn)
 
 
 def _facts(frame: _Frame, panel: Panel, unit: str) -> str:
     shown = "90 % band shaded" if panel.band is not None else ""
-    times = f"heights drawn {frame.exaggeration(unit):.2g} times as large as distances"
-    return html.escape(", ".join(filter(None, [shown, times])))
+    times = float(f"{frame.exaggeration(unit):.2g}")
+    drawn = f"heights drawn {times:.10g} times as large as distances"
+    return html.escape(", ".join(filter(None, [shown, drawn])))
 
 
 def _line(frame: _Frame, panel: Panel) -> str:
@@ -192,30 +202,27 @@ def _text(x: Floats, y: Floats) -> str:
 def _svg(inside: str, height: int) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
-        f'font-family="sans-serif" font-size="12" fill="#2b2a28">{inside}</svg>'
+        f'font-family="sans-serif" font-size="{TEXT_PX}" fill="#2b2a28">{inside}</svg>'
     )
 
 
-def _symbol(unit: str) -> str:
-    return SYMBOLS.get(unit, unit)
-
-
 def _overview(panels: Sequence[Panel], unit: str) -> str:
-    unit = _symbol(unit)
+    unit = SYMBOLS[unit]
     heads = ("", "length, m", f"lowest, {unit}", f"highest, {unit}", f"ascent, {unit}", f"descent, {unit}",
              "steepest up, degrees", "steepest down, degrees")  # fmt: skip
     return page.table_of(heads, [_row(panel) for panel in panels])
 
 
 def _row(panel: Panel) -> list[str]:
-    steps = np.diff(panel.heights)
+    steps = rises_of(panel.heights, panel.slope_deg)
     figures = [np.nanmax(panel.along_m), np.nanmin(panel.heights), np.nanmax(panel.heights),
                np.nansum(np.maximum(steps, 0)), np.nansum(np.maximum(-steps, 0)),
-               max(np.nanmax(panel.slope_deg), 0.0), max(-np.nanmin(panel.slope_deg), 0.0)]  # fmt: skip
+               max(np.nanmax(panel.slope_deg), 0.0), max(-np.nanmin(panel.slope_deg), 0.0) + 0.0]  # fmt: skip
     return [panel.title, *(number(float(figure)) for figure in figures)]
 
 
 METHOD = """<h2>How to read this</h2>
 <p>The line is the continuous surface of the model at every position along the line. The band holds the true height nine
 times in ten; it takes the DEM for perfect. Distances are metres on the ellipsoid. Ascent and descent are the sums of
-all rises and falls between positions. Gaps are no-data, or outside of the DEM.</p>"""
+all rises and falls between positions; what flat ground differs by from rounding is none. Gaps are no-data, or outside
+of the DEM.</p>"""

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import shapely
 
-from .. import grid as grids
-from .. import raster
-from ..continuous import Continuous, opened
+from .. import inputs, raster
+from ..aside import require_place
+from ..continuous import opened
 from ..errors import TerrainError
 from ..jobs.elevationprofile import Settings
 from ..progress import Progress
-from ..vector import Features, Growing, Piece, free_name, growing
+from ..vector import Features, Growing, free_name, growing
 from ..vector.reading import Geometries
 from . import drawing, listing
 from .paths import paths_of
@@ -27,13 +27,19 @@ CELLS_APART = 1 / 4
 def profile(settings: Settings, progress: Progress) -> dict:
     """Write lines, table and plot; returns plain values for the caller's report."""
     started_s = time.monotonic()
+    written = [path for path in (settings.output, settings.table, settings.plot) if path]
+    for path in written:
+        require_place(path)
     progress.report(0, "Reading the lines")
     features = Features(settings.lines, settings.lines_layer)
     with raster.environment(), opened(settings, progress) as ground:
+        features.announce("lines", ground.grid.crs, progress)
+        inputs.refuse_own_members(written, ground.source)
         crs = features.crs if ground.grid.crs else ""
-        geometries = _lines(features, ground)
+        geometries = _lines(features)
         spacing_m = settings.spacing or CELLS_APART * min(float(np.median(size)) for size in ground.cell_m)
         found = profile_of(ground, paths_of(geometries, crs, spacing_m), crs, progress.step(0.05, 0.7))
+        ground.refuse_changed()
         unit, device = ground.source.unit, str(ground.model.compute)
     stretches = stretches_of(found)
     _tell(found, features, progress)
@@ -49,15 +55,10 @@ def profile(settings: Settings, progress: Progress) -> dict:
     }  # fmt: skip
 
 
-def _lines(features: Features, ground: Continuous) -> Geometries:
+def _lines(features: Features) -> Geometries:
     """All lines, without z and m of their own."""
     if not features.count:
         raise TerrainError(f"The layer {features.layer} of {features.path} has no features; choose one with lines.")
-    if ground.grid.crs and not features.crs:
-        raise TerrainError(
-            f"The lines {features.path} have no CRS, the DEM is in {grids.crs_name(ground.grid.crs)}; give them one "
-            "with 'Assign projection'."
-        )
     geometries = features.geometries()
     there = geometries[~(shapely.is_missing(geometries) | shapely.is_empty(geometries))]
     if there.size and not (shapely.get_dimensions(there) == 1).any():
@@ -102,11 +103,8 @@ def _add(layer: Growing, features: Features, stretches: Stretches, progress: Pro
     for piece in features.pieces():
         progress.report(done / features.count, f"Writing lines {done} to {done + len(piece.geometries)}")
         here = slice(*np.searchsorted(stretches.line, [done, done + len(piece.geometries)]))
-        of = stretches.line[here] - done
-        columns = {name: values[of] for name, values in piece.columns.items()}
-        missing = {name: values[of] for name, values in piece.missing.items()}
-        columns |= {names[name]: values[here] for name, values in own.items()}
-        layer.add(Piece(stretches.lines[here], columns, missing))
+        more = {names[name]: values[here] for name, values in own.items()}
+        layer.add(piece.carried(stretches.lines[here], stretches.line[here] - done, more))
         done += len(piece.geometries)
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
+from ..attributes import FLAT
 from ..continuous import Continuous
-from ..grid import change_of_crs
+from ..grid import change_of_crs, places_on
 from ..progress import Progress
 from ..querying.asking import ask
 from ..raster import Bools, Floats
@@ -18,6 +19,9 @@ from .paths import Ints, Paths
 
 LINE_ZM = 3002
 """Number of lines with z and m in WKB (ISO 13249-3)."""
+
+SAME_SHARE = 1e-6
+"""Heights of flat ground that differ by less than this share of themselves differ by rounding."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def stretches_of(profile: Profile) -> Stretches:
     ends = np.append(starts[1:], at.size)[: len(begins)] - 1
     heights, along = profile.elevation[at], paths.distance_m[at]
     line = paths.line[at][starts]
-    rises = np.where(np.diff(number) == 0, np.diff(heights), 0.0) if at.size else np.empty(0)
+    rises = np.where(np.diff(number) == 0, rises_of(heights, profile.slope_deg[at]), 0.0) if at.size else np.empty(0)
     coordinates = np.column_stack([paths.x[at], paths.y[at], heights, along])
     return Stretches(
         _lines(coordinates, starts, ends + 1),
@@ -112,6 +116,19 @@ def stretches_of(profile: Profile) -> Stretches:
         _sums(number[1:], np.maximum(rises, 0.0), len(begins)),
         _sums(number[1:], np.maximum(-rises, 0.0), len(begins)),
     )
+
+
+def rises_of(heights: Floats, slope_deg: Floats) -> Floats:
+    """Rises from position to position, ``(N - 1,)``: 0 where flat ground differs by rounding only."""
+    rises = np.diff(heights)
+    level = (slope_deg[1:] == 0) & (slope_deg[:-1] == 0)
+    return np.where(level & (np.abs(rises) < same_height(heights[1:])), 0.0, rises)
+
+
+def same_height(heights: Floats) -> Floats:
+    """Below what difference heights are the same but for rounding."""
+    same: Floats = SAME_SHARE * np.maximum(np.abs(heights), 1.0)
+    return same
 
 
 def _sums(number: Ints, values: Floats, count: int) -> Floats:
@@ -132,9 +149,9 @@ def _lines(coordinates: Floats, starts: Ints, ends: Ints) -> Geometries:
 def _azimuth_deg(ground: Continuous, paths: Paths, x: Floats, y: Floats) -> Floats:
     """Direction of the lines on the ground at each position, clockwise from the north of the DEM."""
     grid = ground.grid
-    centres, rows = np.arange(grid.rows) + 0.5, (grid.y0 - y) / grid.dy
-    width_m, height_m = (np.interp(rows, centres, size) for size in ground.cell_m)
-    ahead = np.arctan2(np.diff(x) / grid.dx * width_m[:-1], np.diff(y) / grid.dy * height_m[:-1])
+    rows, cols = places_on(grid, x, y)
+    width_m, height_m = (np.interp(rows[:-1], np.arange(grid.rows) + 0.5, size) for size in ground.cell_m)
+    ahead = np.arctan2(np.diff(cols) * width_m, -np.diff(rows) * height_m)
     leaves, comes = np.append(ahead, np.nan), np.append(np.nan, ahead)
     goes_on = np.append(paths.follows, False) & np.isfinite(leaves)
     azimuth: Floats = np.degrees(np.where(goes_on, leaves, comes))
@@ -142,9 +159,10 @@ def _azimuth_deg(ground: Continuous, paths: Paths, x: Floats, y: Floats) -> Floa
 
 
 def _along_deg(slope_deg: Floats, aspect_deg: Floats, azimuth_deg: Floats) -> Floats:
-    """Steepness in a direction of ground that falls most steeply towards ``aspect_deg`` (NaN: flat)."""
+    """Steepness in a direction of ground that falls most steeply towards ``aspect_deg`` (NaN: flat); 0 where flat."""
     off = np.radians(np.where(np.isfinite(aspect_deg), azimuth_deg - aspect_deg, 0.0))
-    along: Floats = np.degrees(np.arctan(-np.tan(np.radians(slope_deg)) * np.cos(off)))
+    rise = -np.tan(np.radians(slope_deg)) * np.cos(off)
+    along: Floats = np.degrees(np.arctan(np.where(np.abs(rise) < FLAT, 0.0, rise)))
     return along + 0.0
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .. import attributes, pipeline
 from ..continuous import Continuous
 from ..elevation.relief import Relief
+from ..grid import TOLERANCE_PX, places_on
 from ..progress import Progress
 from ..raster import Floats
 from ..tiling import Tile
@@ -35,9 +36,10 @@ class Positions:
 
     @classmethod
     def on(cls, ground: Continuous, x: Floats, y: Floats) -> Positions:
-        """Positions of coordinates in the CRS of the DEM."""
-        grid = ground.grid
-        rows, cols = (grid.y0 - y) / grid.dy, (x - grid.x0) / grid.dx
+        """Positions of coordinates in the CRS of the DEM; those off its edge by no more than rounding are on it."""
+        rows, cols = (
+            _snapped(at, size) for at, size in zip(places_on(ground.grid, x, y), ground.grid.shape, strict=True)
+        )
         numbers = ground.tiles().number_of(rows, cols)
         order = np.argsort(numbers, kind="stable")
         order = order[np.searchsorted(numbers[order], 0) :]
@@ -114,14 +116,20 @@ def names_of(degree: int, with_error: bool) -> list[str]:
 
 
 def answers_of(relief: Relief) -> dict[str, Floats]:
-    """Heights in metres and attributes of the surface; flat ground has no aspect: NaN."""
+    """Heights in metres and attributes of the surface; flat ground has neither aspect nor curvatures: NaN."""
     answers = {"elevation": relief.heights}
     if relief.east is not None and relief.north is not None:
         p, q = relief.east, relief.north
         answers["slope_deg"] = attributes.slope_deg(p, q)
-        answers["aspect_deg"] = np.where((p == 0) & (q == 0), np.nan, attributes.aspect_deg(p, q))
+        answers["aspect_deg"] = attributes.aspect_deg(p, q)
         if relief.east_east is not None and relief.east_north is not None and relief.north_north is not None:
             bends = relief.east_east, relief.east_north, relief.north_north
             answers["curv_profile"] = attributes.profile_curvature(p, q, *bends)
             answers["curv_plan"] = attributes.plan_curvature(p, q, *bends)
     return answers
+
+
+def _snapped(at: Floats, size: int) -> Floats:
+    """Positions along an axis, on the outermost edge where they are beyond it by less than a tolerance."""
+    nearest = np.clip(at, 0, size)
+    return np.where(np.abs(at - nearest) <= TOLERANCE_PX, nearest, at)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import shapely
 
 from .. import grid as grids
-from .. import raster
+from .. import inputs, raster
 from ..continuous import Continuous, opened
 from ..errors import TerrainError
 from ..jobs.queryelevation import Settings
 from ..progress import Progress
 from ..raster import Bools, Floats
-from ..vector import Features, Piece, free_name, growing
+from ..vector import Features, free_name, growing, of_points, require_place
 from ..vector.reading import Geometries
 from .asking import ask
 
@@ -27,19 +28,20 @@ NAME_LETTERS = 10
 def query(settings: Settings, progress: Progress) -> dict:
     """Write the points with what the surface is there; returns plain values for the caller's report."""
     started_s = time.monotonic()
+    require_place(settings.output)
     progress.report(0, "Reading the points")
     features = Features(settings.points, settings.points_layer)
     with raster.environment(), opened(settings, progress) as ground:
-        geometries = features.geometries()
-        several = _check(features, geometries, ground, progress)
-        answers = ask(ground, *_places(features, geometries, ground), 2, progress.step(0.1, 0.7))
-        del geometries
-        _write(settings, features, several, answers, progress.step(0.7, 1))
+        features.announce("points", ground.grid.crs, progress)
+        inputs.refuse_own_members([settings.output], ground.source)
+        held = _held(features)
+        _check(features, held, progress)
+        answers = ask(ground, *_places(features, held, ground), 2, progress.step(0.1, 0.7))
+        ground.refuse_changed()
         device = str(ground.model.compute)
     heights = answers["elevation"][np.isfinite(answers["elevation"])]
-    if heights.size < features.count:
-        progress.info(f"{features.count - heights.size} of {features.count} points lie outside of the DEM or on "
-                      "no-data; their attributes are empty.")  # fmt: skip
+    _tell(held.single, heights.size, progress)
+    _write(settings, features, held.several, answers, progress.step(0.7, 1))
     return {
         "output": settings.output, "points": features.count, "known": int(heights.size),
         "lowest": float(heights.min()) if heights.size else None,
@@ -48,44 +50,80 @@ def query(settings: Settings, progress: Progress) -> dict:
     }  # fmt: skip
 
 
-def _check(features: Features, geometries: Geometries, ground: Continuous, progress: Progress) -> bool:
-    """Refuse layers of something else or without CRS; returns whether there are multipoints with several parts."""
-    if ground.grid.crs and not features.crs and features.count:
-        raise TerrainError(
-            f"The points {features.path} have no CRS, the DEM is in {grids.crs_name(ground.grid.crs)}; give them one "
-            "with 'Assign projection'."
+def _tell(placed: int, known: int, progress: Progress) -> None:
+    """Say how many of the points that have a place have no height."""
+    if placed and not known:
+        progress.warn("No point has a height: all of them lie outside of the DEM or on no-data.")
+    elif known < placed:
+        progress.info(
+            f"{placed - known} of {placed} points lie outside of the DEM or on no-data; their attributes are empty."
         )
-    there = ~(shapely.is_missing(geometries) | shapely.is_empty(geometries))
-    other = there & ~is_single(geometries)
-    if there.any() and not (there & ~other).any():
-        held = ", ".join(sorted({geometry.geom_type for geometry in geometries[there]}))
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a layer of points holds.
+
+    Attributes
+    ----------
+    places
+        Coordinates ``(N, 2)`` of single points, NaN for all other features.
+    single, there
+        Numbers of features that are single points, and that have a geometry.
+    several
+        Whether there are multipoints with several parts.
+    kinds
+        Types of the geometries that are no single points.
+
+    """
+
+    places: Floats
+    single: int
+    there: int
+    several: bool
+    kinds: frozenset[str]
+
+
+def _held(features: Features) -> Held:
+    """Everything that is asked of the geometries, a piece of the layer at a time."""
+    places, single, there, several, kinds = [], 0, 0, False, set()
+    for piece in features.pieces([]):
+        geometries = piece.geometries
+        known = ~(shapely.is_missing(geometries) | shapely.is_empty(geometries))
+        alone = known & is_single(geometries)
+        places.append(single_points(geometries))
+        single, there = single + int(np.count_nonzero(alone)), there + int(np.count_nonzero(known))
+        several |= bool((of_points(geometries) & known & ~alone).any())
+        kinds |= {geometry.geom_type for geometry in geometries[known & ~alone]}
+    return Held(np.concatenate(places), single, there, several, frozenset(kinds))
+
+
+def _check(features: Features, held: Held, progress: Progress) -> None:
+    """Refuse layers of something else, and say what has no answer."""
+    if held.there and not held.single:
+        kinds = ", ".join(sorted(held.kinds))
         raise TerrainError(
-            f"The layer {features.layer} of {features.path} has no single points but {held}; choose a point layer, or "
+            f"The layer {features.layer} of {features.path} has no single points but {kinds}; choose a point layer, or "
             "make one with 'Extract vertices' or 'Multipart to singleparts'."
         )
-    if other.any():
+    if held.there > held.single:
         progress.warn(
-            f"{np.count_nonzero(other)} features are no single points; their attributes are empty. 'Multipart to "
-            "singleparts' takes multipoints apart."
+            f"{held.there - held.single} of {features.count} features are not single points; their attributes are "
+            "empty. 'Multipart to singleparts' takes multipoints apart."
         )
-    return bool((of_points(geometries) & other).any())
+    bare = features.count - held.there
+    if bare:
+        progress.info(f"{bare} of {features.count} features have no geometry; their attributes are empty.")
 
 
-def _places(features: Features, geometries: Geometries, ground: Continuous) -> tuple[Floats, Floats]:
+def _places(features: Features, held: Held, ground: Continuous) -> tuple[Floats, Floats]:
     """Coordinates in the CRS of the DEM; NaN for features without a place."""
     change = grids.change_of_crs(features.crs, ground.grid.crs)
-    x, y = single_points(geometries).T
+    x, y = held.places.T
     if change is not None and x.size:
         x, y = change(x, y)
     placed = np.isfinite(x) & np.isfinite(y)
     return np.where(placed, x, np.nan), np.where(placed, y, np.nan)
-
-
-def of_points(geometries: Geometries) -> Bools:
-    """Whether features are points or multipoints."""
-    kinds = shapely.get_type_id(geometries)
-    points: Bools = (kinds == shapely.GeometryType.POINT) | (kinds == shapely.GeometryType.MULTIPOINT)
-    return points
 
 
 def is_single(geometries: Geometries) -> Bools:
@@ -111,9 +149,9 @@ def _write(
         for piece in features.pieces():
             count = len(piece.geometries)
             progress.report(done / max(features.count, 1), f"Writing points {done} to {done + count}")
-            here = {name: values[done : done + count] for name, values in answers.items()}
-            columns = {**piece.columns, **{names[name]: values for name, values in here.items()}}
-            layer.add(Piece(raised(piece.geometries, here["elevation"], several), columns, piece.missing))
+            here = {names[name]: values[done : done + count] for name, values in answers.items()}
+            points = raised(piece.geometries, here[names["elevation"]], several)
+            layer.add(piece.carried(points, slice(None), here))
             done += count
         progress.report(1, "Finishing the file")
 

@@ -72,6 +72,11 @@ class FittedFile:
         self._file.write(stored, window=FileWindow(window.col, window.row, window.cols, window.rows))
 
 
+def is_changed(file: Any) -> bool:
+    """Whether an open file was made of a fitted surface: a part of it, or one on other cells."""
+    return TAG in file.tags() and not is_whole(file)
+
+
 def is_whole(file: Any) -> bool:
     """Whether an open file is a fitted surface on the cells that it was made for."""
     if file.count != len(BANDS) or TAG not in file.tags():

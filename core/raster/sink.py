@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.io import MemoryFile
 
-from ..aside import require_place
+from ..aside import free_bytes, megabytes, require_place
 from ..errors import TerrainError
 from ..grid import Grid
 from ..lock import unlocked
@@ -290,9 +289,9 @@ class Sink:
             raise OSError("the file on the disk has other blocks than were written")
 
     def _write_failed(self, error: Exception) -> str:
-        free_mb = shutil.disk_usage(self.path.parent).free // 2**20
+        free = megabytes(free_bytes(self.path))
         return (
-            f"The output {self.path} cannot be written ({reason(error)}; {free_mb} MB are free there); "
+            f"The output {self.path} cannot be written ({reason(error)}; {free} are free there); "
             "make room or choose another folder. Nothing was replaced."
         )
 
@@ -346,10 +345,10 @@ def check_folder(path: Path) -> None:
 
 def _check_room(path: Path, grid: Grid, part: Path) -> None:
     written = part.stat().st_size if part.exists() else 0
-    free_mb, need_mb = shutil.disk_usage(path.parent).free / 2**20, (grid.rows * grid.cols * 1.5 - written) / 2**20
-    if free_mb < need_mb:
+    free, need = free_bytes(path), grid.rows * grid.cols * 1.5 - written
+    if free < need:
         raise TerrainError(
-            f"The output needs about {need_mb:.0f} MB, but only {free_mb:.0f} MB are free in {path.parent}; "
+            f"The output needs about {megabytes(need)}, but only {megabytes(free)} are free in {path.parent}; "
             "make room, choose another folder or a smaller extent."
         )
 

@@ -64,7 +64,8 @@ class Reading:
 class Source:
     """One band of a raster as heights in metres. Open it in a ``with`` block; reading is safe from several threads.
 
-    ``is_fitted`` says whether the raster is a fitted surface (:mod:`.fitted`), whole and in its place.
+    ``is_fitted`` says whether the raster is a fitted surface (:mod:`.fitted`), whole and in its place; ``was_fitted``
+    whether it is a changed copy of one.
     """
 
     def __init__(self, path: str, reading: Reading | None = None) -> None:
@@ -81,7 +82,14 @@ class Source:
         self._check()
         self.grid = self._read_grid()
         self.unit = self._find_unit()
-        self.is_fitted = self.reading.band == 1 and fitted.is_whole(self._file)
+        self.is_fitted = fitted.is_whole(self._file)
+        self.was_fitted = fitted.is_changed(self._file)
+        if self.is_fitted and self.reading.band != 1:
+            self.close()
+            raise TerrainError(
+                f"Band {self.reading.band} of {path} holds {fitted.BANDS[self.reading.band - 1]}, not heights; choose "
+                "band 1."
+            )
         self._mask_needed = MaskFlags.all_valid not in self._file.mask_flag_enums[self.reading.band - 1]
 
     def __enter__(self) -> Source:
@@ -255,7 +263,11 @@ class Source:
 
 
 def announce(source: Source, progress: Progress) -> None:
-    """Say what a DEM does not: its CRS, and the unit of its heights."""
+    """Say what a DEM does not: its CRS, and the unit of its heights; and that a copy is no fitted surface any more."""
+    if source.was_fitted:
+        progress.info(
+            "The DEM was cut, warped or converted from a fitted surface; it is a plain DEM, and a model is used."
+        )
     if not source.grid.crs:
         progress.warn(
             "The DEM has no CRS; its horizontal unit is taken as metres. Assign one with 'Assign projection'."

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from .. import grid as grids
 from .. import voids
 from ..pipeline.clock import duration
 from ..progress import Progress
@@ -30,19 +29,8 @@ def before(work: Work, compute: str, progress: Progress) -> None:
 
 def _of_the_model(work: Work, progress: Progress) -> None:
     card, target = work.model.card, work.plan.target
-    cell_m = float(np.sqrt(np.median(work.cell_m[0]) * np.median(work.cell_m[1])))
-    low, high = card.cell_size_m
-    if not low <= cell_m <= high:
-        progress.warn(
-            f"Cells of about {cell_m:.3g} m are outside the range of model {card.name} ({low:g} to {high:g} m); "
-            "compare the result with the model 'baseline'."
-        )
-    scale = max(target.rows.scale, target.cols.scale)
-    if scale > card.scale[1] + 1e-9:
-        progress.warn(
-            f"Scale {scale:.3g} is beyond what model {card.name} was trained for (up to {card.scale[1]:g}); the result "
-            "is smoother than real ground."
-        )
+    for text in card.warnings_of(grids.typical_m(work.cell_m), max(target.rows.scale, target.cols.scale)):
+        progress.warn(text)
     if not work.wanted.honour and not work.model.honours_input:
         progress.info(
             f"The model {card.name} keeps the averages of coarse cells only nearly, whatever HONOUR_INPUT says."

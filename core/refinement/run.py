@@ -10,18 +10,17 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from .. import grid as grids
-from .. import pipeline, provenance, raster, tiling, voids
+from .. import inputs, pipeline, provenance, raster, tiling, voids
 from ..elevation import card, compute, surface
 from ..elevation.compute import Compute
 from ..errors import TerrainError
 from ..grid import Grid, Target
-from ..jobs.settings import same_file
 from ..jobs.superresolve import DEFAULT_SCALE, OUTPUTS, AsksForGrid, Settings
 from ..progress import Progress
 from ..raster import Source, Writing
 from ..tiling import Crew, Plan
 from . import messages, recipe
-from .binding import binding_of, identity, of_the_data
+from .binding import binding_of, of_the_data
 from .forecast import Forecast
 from .outputs import Outputs, writings_of
 from .work import Wanted, Work, wanted_of
@@ -79,14 +78,14 @@ def refine(settings: Settings, progress: Progress) -> dict:
         Source(settings.input, recipe.reading_of(settings)) as source,
         _workers(settings, progress) as workers,
     ):
-        _refuse_own_members(settings, source)
+        inputs.refuse_own_members(settings.outputs.values(), source)
         job = _prepared(settings, source, workers, progress)
         messages.before(job.work(progress), str(job.compute), progress)
         with Outputs(settings, job.plan, job.writings, job.binding, progress) as outputs:
             messages.of_the_journal(outputs, job.plan, progress)
-            before = identity(source)
+            before = inputs.identity(source)
             _do(job, outputs, workers, progress.step(0, outputs.share_of_tiles))
-            _refuse_changed(source, before)
+            inputs.refuse_changed(source, before)
             statistics = outputs.commit(progress.step(outputs.share_of_tiles, 1))
     messages.of_filling(outputs.counts, job.plan, progress, wanted=job.wanted.fill)
     if statistics.count == 0:
@@ -196,20 +195,6 @@ def _do(job: Job, outputs: Outputs, workers: Cluster | None, progress: Progress)
     else:
         progress.info(f"Dask workers: {len(workers.facts)}, threads: {workers.threads}, tiles to do: {len(tiles)}.")
         workers.run(write.tiles, job.recipe, write, progress, total=len(job.plan))
-
-
-def _refuse_own_members(settings: Settings, source: Source) -> None:
-    """The Settings compare names; a VRT can also read the output as one of its tiles."""
-    for path in settings.outputs.values():
-        if any(same_file(path, member) for member in source.files):
-            raise TerrainError(f"The output {path} is read by the input {source.path}; choose another name.")
-
-
-def _refuse_changed(source: Source, before: list[list]) -> None:
-    """Tiles of two inputs do not belong into one result."""
-    for (path, *then), (_, *now) in zip(before, identity(source), strict=True):
-        if now not in (then, [None]):  # one that was removed could still be read to its end
-            raise TerrainError(f"The input {path} was changed during the run, so nothing was written; run it again.")
 
 
 def _refuse_unknown_error(settings: Settings, model: surface.Surface) -> None:

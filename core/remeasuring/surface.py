@@ -11,13 +11,13 @@ from typing import Protocol
 import numpy as np
 
 from .. import grid as grids
-from .. import mesh_files
+from .. import mesh_files, vertical
 from ..grid import Bounds, Grid
 from ..progress import Progress
 from ..triangles import Faces, Floats, Triangles
 from ..vertical import METRES
 
-SYMBOLS = {"metre": "m", "foot": "ft", "us-foot": "US survey ft", "millimetre": "mm"}
+SYMBOLS = {**vertical.SYMBOLS, "millimetre": "mm"}
 
 
 @dataclass(frozen=True)

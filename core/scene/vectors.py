@@ -126,7 +126,7 @@ def lay_streets(
 
 def build_up(
     fields: FineField, laid: StreetResult, surroundings: Surroundings, existing: Existing,
-    targets: Targets, green_share: float | None = None, progress: Progress | None = None,
+    targets: Targets, progress: Progress | None = None,
 ) -> Scene:  # fmt: skip
     """Everything that follows from the streets and the finest fields."""
     progress = progress or Progress()
@@ -135,7 +135,7 @@ def build_up(
     ground = blocks(network, surroundings.area, surroundings.water, progress.step(0.0, 0.15))
     built = buildings(fields, network, ground, surroundings, targets, progress.step(0.15, 0.85))
     progress.report(0.85, "Choosing land use")
-    use = land_use(ground, built, green_share)
+    use = land_use(ground, built, targets.green_share)
     standing = shapely.union(surroundings.buildings, surroundings.water)
     things = objects(network, use, built, standing, targets.seed)
     own = network.origin != net.EXISTING

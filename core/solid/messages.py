@@ -9,7 +9,7 @@ import numpy as np
 from ..grid import crs_name
 from ..jobs.terrainsolid import Settings
 from ..progress import Progress
-from ..vertical import METRES
+from ..vertical import METRES, SYMBOLS
 from .model import Model, spoken_mm, spoken_scale
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 LARGE_MM = 2000.0
 SMALL_MM = 5.0
-UNITS = {"metre": "m", "foot": "ft", "us-foot": "US ft"}
 
 
 def about_averaging(block: int, cell_mm: float, progress: Progress) -> None:
@@ -60,7 +59,7 @@ def about_result(model: Model, solid: Solid, origin: tuple[float, float, float],
         )
     progress.info(
         f"The model counts from x = {origin[0]:.10g}, y = {origin[1]:.10g} in {crs}, height {origin[2]:.6g} "
-        f"{UNITS[model.unit]}."
+        f"{SYMBOLS[model.unit]}."
     )
     largest = max(solid.sizes_mm)
     if largest > LARGE_MM:
@@ -85,6 +84,6 @@ def too_high(model: Model, highest_mm: float) -> str:
     given = (model.base_m or 0.0) / unit
     most = np.floor(model.height_m(highest_mm) / unit * 100) / 100
     return (
-        f"The base level is {given:g} {UNITS[model.unit]}, which is not below the lowest point; give at most "
-        f"{most:.10g} {UNITS[model.unit]}."
+        f"The base level is {given:g} {SYMBOLS[model.unit]}, which is not below the lowest point; give at most "
+        f"{most:.10g} {SYMBOLS[model.unit]}."
     )

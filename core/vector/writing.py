@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,12 @@ UNDATED = {"OGR_CURRENT_DATE": "2000-01-01T00:00:00.000Z", "OGR_GPKG_ALLOW_THREA
 BESIDE_SHAPEFILE = (".dbf", ".shx", ".cpg")
 DRIVER_ERRORS = (DataSourceError, FeatureError, FieldError, GeometryError, ValueError)
 """What pyogrio raises for what it cannot write."""
+
+ROOM, LEAST_ROOM_BYTES = 2, 2**18
+"""A disk counts as full where less is free than the features take so many times over, and less than that besides."""
+
+TAIL_BYTES = 64
+"""Of the end of a text, what is looked at."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ def write_layers(path: str, layers: Sequence[Layer], *, undated: bool = False) -
     """
     target = Path(path)
     ending = target.suffix.lower()
-    _require_ending(path)
+    require_place(path)
     if len(layers) > 1 and ending != ".gpkg":
         raise TerrainError(f"The vector file {path} can hold one layer, not {len(layers)}; let its name end in .gpkg.")
     with contextlib.ExitStack() as stack:
@@ -100,7 +107,11 @@ def write_layers(path: str, layers: Sequence[Layer], *, undated: bool = False) -
         if undated:
             stack.enter_context(_undated())
         for number, layer in enumerate(layers):
-            _add(part, layer, DRIVERS[ending], append=number > 0)
+            try:
+                _add(part, layer, DRIVERS[ending], append=number > 0)
+            except DRIVER_ERRORS as error:
+                raise unwritten(path, layer.name, error, _size_bytes(layer)) from error
+        require_whole(part, path, len(layers[-1].fields))
         forget_journal(target)
 
 
@@ -139,26 +150,80 @@ def _add(part: Path, layer: Layer, driver: str, append: bool) -> None:
     special: dict[str, Any] = {}
     if driver == "GPKG":
         special = {"layer_metadata": dict(layer.tags) or None, "dataset_options": None if append else FOR_GEOPACKAGE}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that there is no CRS is known
+        warnings.simplefilter("ignore", RuntimeWarning)  # what a full disk loses is found by require_whole
+        pyogrio.raw.write(
+            part,
+            geometry=shapely.to_wkb(geometries),
+            field_data=columns,
+            field_mask=[layer.missing.get(name) for name in layer.fields],
+            fields=list(layer.fields),
+            layer=layer.name or part.stem,
+            driver=driver,
+            geometry_type=kind,
+            crs=crs_of(layer.crs).to_wkt() if layer.crs else None,
+            promote_to_multi=kind.startswith("Multi"),
+            append=append,
+            **special,
+        )
+
+
+def unwritten(path: str | Path, layer: str, error: Exception, size_bytes: int) -> TerrainError:
+    """Why a layer of about ``size_bytes`` could not be written to a file: a full disk, or what GDAL says."""
+    if aside.free_bytes(path) < ROOM * size_bytes + LEAST_ROOM_BYTES:
+        free = aside.megabytes(aside.free_bytes(path))
+        return TerrainError(
+            f"The file {path} cannot be written, as the disk of {Path(path).parent} is full ({free} are free); make "
+            "room or choose another folder."
+        )
+    reason = " ".join(str(error).split()).rstrip(".")
+    return TerrainError(f"The layer {layer} cannot be written to {path} ({reason}); choose another format.")
+
+
+def require_whole(part: Path, path: str | Path, fields: int) -> None:
+    """Refuse a file that breaks off: on a full disk GDAL says nothing of what is lost when it closes a file.
+
+    ``path`` is the file that the user gave, ``fields`` how many attributes its features have. A GeoPackage is a
+    database and says so itself.
+    """
+    driver = DRIVERS[part.suffix.lower()]
+    if driver == "GPKG" or _ends_well(part, driver, fields):
+        return
+    free = aside.megabytes(aside.free_bytes(path))
+    raise TerrainError(
+        f"The file {path} cannot be written to its end ({free} are free in {Path(path).parent}); make room or choose "
+        "another folder."
+    )
+
+
+def _ends_well(part: Path, driver: str, fields: int) -> bool:
+    """Whether the last feature can be read with its attributes, or the text is closed."""
+    if driver == "GeoJSON":
+        with part.open("rb") as file:
+            file.seek(-min(part.stat().st_size, TAIL_BYTES), os.SEEK_END)
+            return file.read().rstrip().endswith(b"}")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that there is no CRS is known
-            pyogrio.raw.write(
-                part,
-                geometry=shapely.to_wkb(geometries),
-                field_data=columns,
-                field_mask=[layer.missing.get(name) for name in layer.fields],
-                fields=list(layer.fields),
-                layer=layer.name or part.stem,
-                driver=driver,
-                geometry_type=kind,
-                crs=crs_of(layer.crs).to_wkt() if layer.crs else None,
-                promote_to_multi=kind.startswith("Multi"),
-                append=append,
-                **special,
-            )
-    except DRIVER_ERRORS as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise TerrainError(f"The layer {layer.name} cannot be written ({reason}); choose another format.") from error
+            warnings.simplefilter("ignore")  # pyogrio's remarks on m and on values
+            count = int(pyogrio.read_info(part, force_feature_count=True)["features"])
+            _, _, last, columns = pyogrio.raw.read(part, skip_features=max(count - 1, 0), max_features=1)
+    except (*DRIVER_ERRORS, OSError):
+        return False
+    return len(last) == min(count, 1) and len(columns) >= fields
+
+
+def _size_bytes(layer: Layer) -> int:
+    """About what a layer takes in a file."""
+    columns = [_column(values) for values in layer.fields.values()]
+    return size_bytes(_geometries(layer.geometries), columns)
+
+
+def size_bytes(geometries: NDArray[Any], columns: Sequence[NDArray[Any]]) -> int:
+    """About what features take in a file."""
+    texts = sum(len(str(value)) for column in columns if column.dtype == object for value in column.tolist())
+    numbers = sum(column.nbytes for column in columns if column.dtype != object)
+    return int(8 * shapely.get_num_coordinates(geometries).sum()) * 3 + texts + numbers
 
 
 def _geometries(given: Sequence[shapely.Geometry] | NDArray[Any]) -> NDArray[Any]:

@@ -43,25 +43,19 @@ class Places:
     source: Grid
     target: Grid
     change: Change | None
-    round_the_globe: bool
 
     @classmethod
     def of(cls, source: Grid, target: Grid) -> Places:
         """The way that follows from the two CRSs."""
-        return cls(source, target, grids.change_of_crs(target.crs, source.crs), grids.is_geographic(source.crs))
+        return cls(source, target, grids.change_of_crs(target.crs, source.crs))
 
     def exact(self, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
         """Positions one by one, arrays of one shape."""
-        target, source = self.target, self.source
+        target = self.target
         x, y = target.x0 + cols * target.dx, target.y0 - rows * target.dy
         if self.change is not None:
             x, y = self.change(x, y)
-        if self.round_the_globe:
-            middle = source.x0 + source.cols * source.dx / 2
-            x = x - 360 * np.round((np.where(np.isfinite(x), x, middle) - middle) / 360)
-        down, across = (source.y0 - y) / source.dy, (x - source.x0) / source.dx
-        known = np.isfinite(down) & np.isfinite(across)
-        return np.where(known, down, np.nan), np.where(known, across, np.nan)
+        return grids.places_on(self.source, x, y)
 
     def lattice(self, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
         """Positions of every row with every column, ``(rows, cols)``; both ascend."""

@@ -7,12 +7,10 @@ from dataclasses import asdict
 
 import numpy as np
 
-from .. import pipeline, provenance, raster
+from .. import inputs, pipeline, provenance, raster
 from ..continuous import MOST_LANES, Continuous, opened
 from ..elevation import compute
-from ..errors import TerrainError
 from ..jobs.resampledem import Settings
-from ..jobs.settings import same_file
 from ..progress import Progress
 from ..raster import Encoded, Sink, Writing
 from ..refinement.run import budget_bytes
@@ -34,7 +32,7 @@ def warp(settings: Settings, progress: Progress) -> dict:
     started_s = time.monotonic()
     progress.report(0, "Opening the DEM")
     with raster.environment(), opened(settings, progress) as ground:
-        _refuse_own_members(settings, ground)
+        inputs.refuse_own_members([settings.output], ground.source)
         target = said_of_heights(settings, ground.grid, target_of(settings, ground.grid, progress), progress)
         places = Places.of(ground.grid, target)
         sizes = sizes_of(places, ground.point_sampled)
@@ -70,6 +68,7 @@ def _written(settings: Settings, ground: Continuous, places: Places, sizes: Size
         work = Work(ground, places, sizes, writing)
         pipeline.run(pieces, list(pieces), work, write, progress.step(0, 0.97))
         sink.finish()
+        ground.refuse_changed()
         sink.commit()
     finally:
         sink.discard()
@@ -96,9 +95,3 @@ def _lanes(sizes: Sizes, ground: Continuous) -> int:
     positions = sizes.tile_px**2 * sizes.parts[0] * sizes.parts[1]
     tile = side**2 * ground.model.bytes_per_coarse + positions * BYTES_PER_POSITION + sizes.tile_px**2 * BYTES_PER_CELL
     return max(1, min(compute.cores(), MOST_LANES, int(budget_bytes(None) / tile)))
-
-
-def _refuse_own_members(settings: Settings, ground: Continuous) -> None:
-    """The settings compare names; a VRT can also read the output as one of its tiles."""
-    if any(same_file(settings.output, member) for member in ground.source.files):
-        raise TerrainError(f"The output {settings.output} is read by the input {settings.input}; choose another name.")

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import grid as grids
+from ..continuous import FINEST_PX
+from ..elevation.relief import WIDEST_PX
 from ..errors import TerrainError
 from ..grid import COARSEN_HINT, MAX_SCALE, Grid
 from ..raster import Floats
@@ -20,11 +23,6 @@ MOST_CELLS = 4.0
 
 LOOKS = 9
 """Positions per axis where sizes are looked at."""
-
-WIDEST_PX = 0.5
-"""Largest parts that a cell's average is made of, in cells of the DEM: rectangles along its rows and columns. Larger
-ones would not follow the outline of a cell that is turned, and networks were trained for cells of half a coarse one and
-finer: told of three quarters, the field is a third worse than without a network."""
 
 TOLERANCE = 1e-3
 """Parts may be larger than they should by this share: half a cell is one part."""
@@ -49,7 +47,8 @@ class Sizes:
     row_size, col_size
         What a target cell covers of the DEM down and across, in the usual place.
     parts, part_sizes
-        How many parts of a target cell down and across make its average, and what one covers of the DEM.
+        How many parts of a target cell down and across make its average, and what one covers of the DEM. Heights at
+        points are those of the surface that all tools ask, whatever the cells.
     tile_px, window_px
         Sides of the tiles of the target, and of the parts of the DEM that are encoded for them, without halo.
     reach_px
@@ -77,12 +76,15 @@ def sizes_of(places: Places, point_sampled: bool) -> Sizes:
     needed = min(span, max(places.source.shape))
     window_px = next((side for side in WINDOW_SIDES_PX if side >= needed), WINDOW_SIDES_PX[-1])
     reach_px = math.ceil((np.abs(down) + np.abs(across)).max().clip(max=2 * MOST_CELLS) / 2)
-    part_sizes = _part_sizes(down / parts[0], across / parts[1])
+    part_sizes = (FINEST_PX, FINEST_PX) if point_sampled else _part_sizes(down / parts[0], across / parts[1])
     return Sizes(row_size, col_size, parts, part_sizes, tile_px, window_px, reach_px)
 
 
 def _parts(*steps: Floats) -> tuple[int, int]:
-    """How many parts make a cell, by its steps down and across."""
+    """How many parts make a cell, by its steps down and across.
+
+    They are rectangles along rows and columns of the DEM: larger ones would not follow the outline of a turned cell.
+    """
     sizes = (min(float(np.quantile(np.hypot(*step), LARGE_SHARE)), 2 * MOST_CELLS) for step in steps)
     rows, cols = (max(1, math.ceil(size / WIDEST_PX - TOLERANCE)) for size in sizes)
     return rows, cols
@@ -122,8 +124,8 @@ def _steps(places: Places) -> tuple[Floats, Floats]:
 
 def _difference(places: Places, one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> Floats:
     steps = np.stack(places.exact(*one)) - np.stack(places.exact(*other))
-    if places.round_the_globe:
-        around = 360 / places.source.dx
+    around = grids.full_turn(places.source.crs) / places.source.dx
+    if around:
         steps[1] = (steps[1] + around / 2) % around - around / 2
     return steps
 

@@ -74,7 +74,9 @@ def _require_kind(source: QgsProcessingFeatureSource, label: str, kind: str) -> 
     found = QgsWkbTypes.geometryType(source.wkbType())
     if found not in (KINDS[kind], QgsWkbTypes.GeometryType.UnknownGeometry):
         held = QgsWkbTypes.geometryDisplayString(found).lower()
-        held = "a table without geometry" if found == QgsWkbTypes.GeometryType.NullGeometry else f"a layer of {held}s"
+        held = f"a layer of {held}s"
+        if found == QgsWkbTypes.GeometryType.NullGeometry:
+            held = "a table without geometry" if source.featureCount() else "an empty layer"
         raise TerrainError(f"{label} is {source.sourceName()}, {held}; choose a layer of {kind}s.")
 
 

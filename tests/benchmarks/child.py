@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import time
@@ -12,7 +13,6 @@ import torch  # noqa: F401
 
 from neural_terrain.core import refinement  # noqa: F401
 from neural_terrain.core.jobs import settings as job_settings
-from neural_terrain.core.jobs import superresolve
 from neural_terrain.core.progress import Progress
 
 
@@ -32,12 +32,13 @@ class Watch(Progress):
 
 def main() -> None:
     request = json.load(sys.stdin)
-    settings = job_settings.from_json(superresolve.Settings, request["settings"])
+    job = importlib.import_module(f"neural_terrain.core.jobs.{request['job']}")
+    settings = job_settings.from_json(job.Settings, request["settings"])
     runtime_mb = machine.resident_mb()
     machine.forget_peak()
     started_s = time.perf_counter()
     watch = Watch()
-    result = superresolve.run(settings, watch)
+    result = job.run(settings, watch)
     spent_s = time.perf_counter() - started_s
     peak_mb = machine.resident_mb("VmHWM")
     begun_s = (watch.begun_s or started_s) - started_s

@@ -116,12 +116,12 @@ class Run:
         return self.peak_mb - self.runtime_mb
 
 
-def run_in_child(settings: dict) -> Run:
-    """Do *Super-resolve DEM* in a fresh process and measure it there."""
+def run_in_child(settings: dict, job: str = "superresolve") -> Run:
+    """Do a job in a fresh process and measure it there."""
     started_s = time.perf_counter()
     child = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("child.py"))],
-        input=json.dumps({"settings": settings}), capture_output=True, text=True, check=False,
+        input=json.dumps({"job": job, "settings": settings}), capture_output=True, text=True, check=False,
     )  # fmt: skip
     if child.returncode:
         raise SystemExit(f"The job {settings} failed:\n{child.stderr}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import json
 import shutil
 import subprocess
-import time
+import sys
 from dataclasses import dataclass
 
 import machine
@@ -42,15 +42,27 @@ def version() -> str:
 def run(program: str, source: str, output: str, scale: int, compressed: bool) -> Outcome:
     """Make ``output`` from ``source``; the same kind of file as the job's, only the heights are not rounded."""
     command = [program, *grid_of(program, source, scale), "-r", "cubic", *LAYOUT]
-    command += [*(COMPRESSED if compressed else ()), "--config", "GDAL_CACHEMAX", str(CACHE_MB), "-q", source, output]
-    started_s = time.perf_counter()
-    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    told = child.stderr.read()
-    _, status, usage = os.wait4(child.pid, 0)
-    spent_s = time.perf_counter() - started_s
+    return watched([*command, *(COMPRESSED if compressed else ()), "-q", source, output])
+
+
+WATCH = """
+import json, resource, subprocess, sys, time
+started_s = time.perf_counter()
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+spent_s = time.perf_counter() - started_s
+print(json.dumps([done.returncode, done.stderr, spent_s, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]))
+"""
+"""A small process that starts a program: Linux counts the memory of whoever starts one as memory of the program's."""
+
+
+def watched(command: list[str]) -> Outcome:
+    """Run a program of GDAL's; its time and its memory."""
+    command = [*command, "--config", "GDAL_CACHEMAX", str(CACHE_MB)]
+    told = subprocess.run([sys.executable, "-c", WATCH, *command], capture_output=True, text=True, check=True).stdout
+    status, words, spent_s, peak_kb = json.loads(told)
     if status:
-        raise SystemExit(f"{' '.join(command)} failed:\n{told}")
-    return Outcome(spent_s, usage.ru_maxrss / 1024)
+        raise SystemExit(f"{' '.join(command)} failed:\n{words}")
+    return Outcome(spent_s, peak_kb / 1024)
 
 
 def grid_of(program: str, source: str, scale: int) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import rasterio
+import rasterio.shutil
 import torch
 from rasterio.transform import Affine
 from safetensors.torch import save_file
@@ -42,6 +43,12 @@ def write(path: Path, heights: np.ndarray, **profile: Any) -> str:
             file.write_mask(extra.pop("mask"))
         for name, value in extra.items():
             setattr(file, name, (value,))
+    return str(path)
+
+
+def virtual(path: Path, member: str) -> str:
+    """A VRT that reads a raster; returns its path."""
+    rasterio.shutil.copy(member, path, driver="VRT")
     return str(path)
 
 

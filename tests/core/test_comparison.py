@@ -379,8 +379,8 @@ def test_dems_of_other_places_are_refused(tmp_path):
         ({"output": "r.pdf"}, "The output r.pdf must end in .html or .htm; rename it."),
         ({"difference": "d.vrt"}, "The difference d.vrt must end in .tif or .tiff"),
         ({"table": "t.xls"}, "The table t.xls must end in .json or .csv"),
-        ({"difference": "b.tif"}, "The file b.tif is named twice; choose another name for the difference."),
-        ({"difference": "d.tif", "slope_difference": "d.tif"}, "The file d.tif is named twice"),
+        ({"difference": "b.tif"}, "The difference b.tif is also an input; choose another name for the difference."),
+        ({"difference": "d.tif", "slope_difference": "d.tif"}, "are the same file d.tif"),
         ({"reference_no_data": (1, 2)}, "The no-data interval is 1; it must be two numbers"),
         ({"coarse": 3}, "Coarse is 3; it must be text."),
         ({"scheduler": 8786}, "Scheduler is 8786; it must be text."),
@@ -418,5 +418,5 @@ def test_an_output_that_a_mosaic_reads_is_refused(pair, tmp_path):
         </SimpleSource></VRTRasterBand></VRTDataset>""",
         encoding="utf-8",
     )
-    with pytest.raises(TerrainError, match="is read by one of the DEMs"):
+    with pytest.raises(TerrainError, match="is read by the input"):
         compared(input=pair["input"], reference=str(mosaic), difference=pair["reference"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from rasterio.transform import Affine
 
 from neural_terrain.core import continuous, raster
 from neural_terrain.core.continuous import Continuous, Tiles
-from neural_terrain.core.contouring import joining, linking, marching, patches, tracing
+from neural_terrain.core.contouring import flats, joining, linking, marching, patches, tracing
 from neural_terrain.core.contouring.chains import Chains
 from neural_terrain.core.contouring.levels import Levels, round_interval
 from neural_terrain.core.contouring.untangling import untangled
@@ -223,15 +224,84 @@ def test_water_at_a_level_has_one_shore_and_flat_ground_no_contour(contours):
     away = np.hypot(rows[:, None] - 20, cols[None, :] - 20)
     found = contours(100 + np.maximum(away - 8, 0) ** 2, interval=50.0)
     lines = found.lines[found.heights == 100]
-    shore = shapely.Polygon(max(lines, key=shapely.length))
-    # Cubic pieces overshoot by a trifle at the shore, in less than a cell each; water farther away has no line at all.
-    assert touching(found.lines) == 0 and sorted(map(area_inside, lines))[-2] < CELL**2 / 2
+    assert touching(found.lines) == 0 and len(lines) == 1
+    shore = shapely.Polygon(lines[0])
     assert shapely.distance(shapely.Point(WEST + 20 * CELL, NORTH - 20 * CELL), lines).min() > 5 * CELL
     assert shapely.contains(shore, shapely.Point(WEST + 20 * CELL, NORTH - 20 * CELL))
     assert shore.area == pytest.approx(np.pi * (8 * CELL) ** 2, rel=0.1)
+    inside = shapely.segmentize(lines[0], 5.0)
+    ends = np.hypot(*(shapely.get_coordinates(inside) - [WEST + 20 * CELL, NORTH - 20 * CELL]).T) / CELL
+    assert np.abs(ends - 8).max() < 1.0
     empty = contours(np.full((30, 30), 100.0), interval=50.0)
     assert len(empty.lines) == 0 and empty.kind == "LineString Z" and empty.told["contours"] == 0
-    assert "with an interval of 50 from 0 the chosen part of the DEM has no contour" in empty.told["warnings"][0]
+    assert "DEM is 100 m high everywhere; flat ground has no contour" in empty.told["warnings"][-1]
+
+
+def reservoir() -> np.ndarray:
+    """Whole metres: water at 480 around a dam that rises to a flat top at 520."""
+    rows, cols = np.mgrid[:60, :60]
+    away = np.hypot(rows - 29.5, cols - 29.5) + 1.5 * np.sin(5 * np.arctan2(rows - 29.5, cols - 29.5))
+    return np.round(np.clip(480 + (23 - away) * 3.6, 480, 520))
+
+
+@pytest.mark.parametrize("model", ["baseline", "field-small"])
+def test_flat_ground_at_levels_has_no_rings(contours, monkeypatch, model):
+    heights = reservoir()
+    found = contours(heights, interval=10.0, model=model, sampling="average")
+    shore = found.lines[found.heights == 480]
+    assert list(found.heights) == [480, 490, 500, 510] and touching(found.lines) == 0
+    water = np.argwhere(heights == 480) + 0.5
+    places = shapely.points(WEST + water[:, 1] * CELL, NORTH - water[:, 0] * CELL)
+    wet = ~shapely.contains(shapely.Polygon(shore[0]), places)
+    # The shore leaves the water outside, but for the halves of cells whose mean it takes.
+    assert wet.mean() > 0.97 and shapely.distance(places[~wet], shore[0]).max(initial=0) < CELL
+    tiles_of(monkeypatch, 32)
+    parts = contours(heights, interval=10.0, model=model, sampling="average")
+    assert len(parts.lines) == len(found.lines) == len(found.twins(parts, 0.01))
+
+
+def test_only_small_swings_in_flat_cells_are_calmed():
+    cells = np.pad(np.full((5, 5), 100.0), flats.HALO_PX - 1, constant_values=110.0)
+    swinging = np.full((4, 3 * 4 + 1, 3 * 4 + 1), 0.25)
+    swinging[0] += 100
+    known = np.ones(cells.shape, bool)
+    calm = flats.calmed(swinging, cells, known, 4)
+    assert np.all(calm[0] == 100) and not calm[1:].any()
+    steep = swinging + np.array([2.0, 0, 0, 0])[:, None, None]
+    assert np.array_equal(flats.calmed(steep, cells, known, 4), steep)
+    terrace = cells.copy()
+    terrace[:5] = 90
+    assert np.array_equal(flats.calmed(swinging, terrace, known, 4), swinging)
+    sloping = cells + 0.1 * np.arange(cells.shape[1])
+    assert flats.calmed(swinging, sloping, known, 4) is swinging
+    assert not flats.calmed(swinging, np.where(known, 100.0, 0.0), known, 4)[1:].any()
+
+
+@pytest.mark.parametrize(("value", "interval", "sentence"), [
+    (-9999.0, 10.0, "The chosen part of the DEM is all no-data, so the layer is empty; choose another part or band."),
+    (-9999.0, None, "The chosen part of the DEM is all no-data"),
+    (512.3, None, "The chosen part of the DEM is 512.3 m high everywhere; flat"),
+    (207.5, None, "The chosen part of the DEM is 207.5 m high everywhere; flat ground has no contour"),
+])  # fmt: skip
+def test_an_empty_layer_is_explained_by_what_the_ground_is(contours, value, interval, sentence):
+    heard = dems.Heard()
+    found = contours(np.full((20, 30), value), {"nodata": -9999}, heard, interval=interval)
+    assert len(found.lines) == 0 and found.told["warnings"][-1].startswith(sentence)
+    assert not any("interval" in text for text in [*heard.texts("info"), *found.told["warnings"]])
+
+
+def test_levels_beside_the_ground_are_told_with_its_heights(contours):
+    found = contours(rough((30, 30)), interval=5000.0, z_unit="foot")
+    assert found.told["warnings"][-1].startswith("No contour lies between the lowest and the highest ground (")
+    assert "ft) with an interval of 5000 from 0, so the layer is empty" in found.told["warnings"][-1]
+
+
+def test_the_finest_intervals_have_their_own_levels(contours):
+    rows, cols = surfaces.centres(30), surfaces.centres(40)
+    found = contours(surfaces.lattice(surfaces.plane(0.0, 1e-3, 0.0), rows, cols), interval=1e-3, base=5e-4)
+    inner = found.vertices[:, 0] > WEST + 3 * CELL
+    off = (found.vertices[:, 0] - WEST) / CELL * 1e-3 - found.of_vertices
+    assert len(found.lines) >= 34 and np.abs(off[inner & (found.vertices[:, 0] < WEST + 37 * CELL)]).max() < 1.1e-5
 
 
 def test_feet_stay_feet_and_degrees_are_measured_in_metres(contours):
@@ -249,10 +319,9 @@ def test_feet_stay_feet_and_degrees_are_measured_in_metres(contours):
 def test_an_interval_is_chosen_from_the_range_and_said(contours):
     heard = dems.Heard()
     found = contours(rough(), progress=heard)
-    assert found.told["interval"] == 10 and "The interval is 10 metre; heights are from 500 to 900." in heard.texts(
-        "info"
-    )
+    assert found.told["interval"] == 10 and "The interval is 10 m; heights are from 500 to 900." in heard.texts("info")
     assert [round_interval(x) for x in (400.0, 401.0, 4.0, 0.0, 3.9e-3, 8000.0)] == [10, 20, 0.1, 1, 1e-4, 200]
+    assert round_interval(2e-4) == 1e-4 and all(round_interval(x) == float(f"{round_interval(x):g}") for x in (9, 3e5))
 
 
 def test_index_contours_are_counted_from_the_base(contours):
@@ -343,10 +412,10 @@ def test_contours_come_in_batches_of_any_size(contours, monkeypatch):
 
 
 @pytest.mark.parametrize(("settings", "sentence"), [
-    ({"interval": 0.0}, "Interval is 0.0; it must be a number from 0.0001 to 1e+06."),
+    ({"interval": 0.0}, "Interval is 0.0; it must be a number from 0.0001 to 1,000,000."),
     ({"index_every": -1}, "Index contours is -1; it must be a number from 0 to 1000."),
     ({"index_every": 2.5}, "Index contours is 2.5; it must be a whole number, 0 for none."),
-    ({"tolerance": -1.0}, "Tolerance is -1.0; it must be a number from 1e-12"),
+    ({"tolerance": -1.0}, "Tolerance is -1.0; it must be above 0 and at most 1,000,000,000, in units of the CRS."),
     ({"extent": (2.0, 0.0, 1.0, 1.0)}, "is empty; west must be below east"),
     ({"output": ""}, "No output was given; name a .gpkg file for the contours."),
     ({"output": "x.tif"}, "The output x.tif must end in .gpkg"),
@@ -361,6 +430,54 @@ def test_what_cannot_be_is_refused_in_a_sentence(contours, settings, sentence):
 
 def test_an_interval_that_makes_too_many_crossings_is_refused(contours, monkeypatch, tmp_path):
     monkeypatch.setattr(tracing, "MOST_NODES", 1000)
-    with pytest.raises(TerrainError, match="crossings into one tile, for which there is no room"):
+    with pytest.raises(
+        TerrainError, match=r"more contours in one part of the DEM than there is room for; choose \d+ or"
+    ):
         contours(rough((40, 40)), interval=1.0)
     assert [path.name for path in Path(tmp_path).iterdir()] == ["dem.tif"]
+
+
+def test_a_missing_folder_is_noticed_before_the_dem_is_opened(contours, tmp_path):
+    heard = dems.Heard()
+    with pytest.raises(TerrainError, match="nowhere does not exist; make it or choose another"):
+        contours(rough((20, 20)), progress=heard, output=str(tmp_path / "nowhere" / "lines.gpkg"))
+    assert not heard.events
+
+
+def test_a_full_disk_is_said_in_a_sentence(contours, monkeypatch, tmp_path):
+    def full(self, traced):  # type: ignore[no-untyped-def]
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(joining.Store, "add", full)
+    with pytest.raises(TerrainError, match=r"^The disk of .* is full \(.* MB are free\); make room or choose another"):
+        contours(rough((20, 20)), interval=50.0)
+    assert [path.name for path in Path(tmp_path).iterdir()] == ["dem.tif"]
+
+
+def test_a_dem_that_changes_during_the_run_is_refused(contours, monkeypatch, tmp_path):
+    trace = tracing.Tracer.trace
+
+    def touched(self, encoded):  # type: ignore[no-untyped-def]
+        dems.write(tmp_path / "dem.tif", rough((50, 60)))
+        return trace(self, encoded)
+
+    monkeypatch.setattr(tracing.Tracer, "trace", touched)
+    with pytest.raises(
+        TerrainError, match=r"dem.tif was changed during the run, so nothing was written; run it again."
+    ):
+        contours(rough((40, 40)), interval=50.0)
+    assert [path.name for path in Path(tmp_path).iterdir()] == ["dem.tif"]
+
+
+def test_many_short_lines_are_joined_in_no_time(tmp_path):
+    """A hundred thousand lines of one piece each; work that grows with their square takes minutes."""
+    count = 100_000
+    store = joining.Store(tmp_path)
+    points = np.stack([np.arange(2.0 * count), np.zeros(2 * count)], axis=1)
+    ends = np.arange(2 * count)
+    store.add(tracing.Traced(points, np.arange(0, 2 * count + 1, 2), np.arange(count) % 7, ends[::2], ends[1::2], 0))
+    found = list(store.contours())
+    assert sum(len(level) for level, _, _ in found) == count and sum(len(p) for _, _, p in found) == 2 * count
+    assert np.all(np.diff(np.concatenate([level for level, _, _ in found])) >= 0)
+    level, first, vertices = found[0]
+    assert level[0] == 0 and np.array_equal(vertices[: first[2], 0], [0.0, 1.0, 14.0, 15.0])

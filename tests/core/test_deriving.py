@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import rasterio
 from rasterio.transform import Affine
 
 from neural_terrain.core import attributes
-from neural_terrain.core.continuous import opened
+from neural_terrain.core.continuous import Continuous, opened
+from neural_terrain.core.deriving.layers import writing_of
+from neural_terrain.core.elevation.relief import Relief
 from neural_terrain.core.errors import Cancelled, TerrainError
 from neural_terrain.core.jobs import derive
 from neural_terrain.core.jobs.derive import OUTPUTS, Settings
@@ -31,6 +35,11 @@ def derived(tmp_path: Path, source: str, names: tuple[str, ...] = OUTPUTS, **val
     derive.run(Settings(**given), dems.Heard())
     layers = {name: dems.read(path).astype(float) for name, path in paths.items()}
     return {name: np.where(layer == NODATA, np.nan, layer) for name, layer in layers.items()}
+
+
+def step_of(layer: str) -> float:
+    """What the numbers of a layer are multiples of, on cells of :data:`CELL` metres."""
+    return 1 / writing_of(layer, Settings(input="dem.tif", slope="slope.tif"), {}, CELL).rounding
 
 
 def plane(tmp_path: Path, east: float, north: float, size: int = 40, **profile: Any) -> str:
@@ -53,10 +62,24 @@ def test_a_plane_has_its_slope_its_aspect_and_no_curvature(tmp_path: Path, model
         assert inner[name] == pytest.approx(0, abs=1e-8), name
 
 
-def test_flat_ground_has_no_aspect_and_no_curvature(tmp_path: Path) -> None:
-    found = derived(tmp_path, dems.write(tmp_path / "flat.tif", np.full((20, 30), 512.0)))
-    assert np.isnan(found["aspect"]).all()
-    assert all((found[name] == 0).all() for name in OUTPUTS if name not in ("aspect", "hillshade"))
+@pytest.mark.parametrize("name", ["baseline", "field"])
+@pytest.mark.parametrize(("height", "scale"), [(512.0, 1.0), (512.3, 1.7), (8848.86, 3.0)])
+def test_flat_ground_has_no_aspect_and_no_curvature(
+    tmp_path: Path, tiny_field: str, name: str, height: float, scale: float
+) -> None:
+    """What rounding leaves of no slope has no direction either."""
+    model = tiny_field if name == "field" else name
+    source = dems.write(tmp_path / "flat.tif", np.full((20, 30), height))
+    found = derived(tmp_path, source, model=model, scale=scale)
+    for layer in ("aspect", "profile_curvature", "plan_curvature"):
+        assert np.isnan(found[layer]).all(), layer
+    assert (found["slope"] == 0).all() and (found["total_curvature"] == 0).all()
+    assert found["hillshade"] == pytest.approx(1 + 254 * np.sqrt(0.5), abs=1 / 16)
+    settings = Settings(input=source, model=model, device="cpu", slope="slope.tif")
+    with opened(settings, dems.Heard()) as ground:
+        answers = ask(ground, np.array([400_311.0]), np.array([3_999_777.0]), 2, dems.Heard())
+    assert answers["elevation"] == pytest.approx(height) and answers["slope_deg"] == pytest.approx(0, abs=1e-6)
+    assert all(np.isnan(answers[one]) for one in ("aspect_deg", "curv_profile", "curv_plan"))
 
 
 def hill_of(size: int, radius: float, step: float) -> tuple[np.ndarray, ...]:
@@ -98,24 +121,118 @@ def test_a_model_of_rough_ground_leaves_a_smooth_hill_nearly_smooth(tmp_path: Pa
     assert np.sqrt(np.mean(off**2)) < 1.0
 
 
-@pytest.mark.parametrize("model", ["baseline", "field"])
-def test_slopes_are_differences_of_the_same_surface(tmp_path: Path, model: str) -> None:
-    source = dems.write(tmp_path / "dem.tif", surfaces.fractal((40, 50), 3) * 2, crs=None)
-    found = derived(tmp_path, source, ("slope", "aspect"), model=model, scale=8.0)
+CELL = 30.0
+ROUGH = (40, 50)
+
+
+def rough(tmp_path: Path) -> str:
+    return dems.write(tmp_path / "dem.tif", surfaces.fractal(ROUGH, 3) * 2, crs=None)
+
+
+def some_cells(scale: float, count: int = 150) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of some cells of the result."""
     rng = np.random.default_rng(2)
-    rows, cols = rng.integers(0, 320, 400), rng.integers(0, 400, 400)
-    x, y = 400_000 + (cols + 0.5) * 3.75, 4_000_000 - (rows + 0.5) * 3.75
-    settings = Settings(input=source, model=model, device="cpu", slope="slope.tif")
+    rows, cols = (rng.integers(0, int(size * scale), count) for size in ROUGH)
+    return rows, cols
+
+
+def asked(ground: Continuous, x: np.ndarray, y: np.ndarray, settings: Settings) -> dict[str, np.ndarray]:
+    """All layers at coordinates, from what a query answers and, where it has no such attribute, from its surface."""
+    found = ask(ground, x, y, 2, dems.Heard())
+    relief = surface_at(ground, (4_000_000 - y) / CELL, (x - 400_000) / CELL, 2)
+    sun = settings.azimuth_deg, settings.altitude_deg, settings.z_factor
+    return {
+        "slope": found["slope_deg"], "aspect": found["aspect_deg"],
+        "hillshade": attributes.hillshade(relief.east, relief.north, *sun),
+        "profile_curvature": found["curv_profile"], "plan_curvature": found["curv_plan"],
+        "total_curvature": attributes.total_curvature(relief.east_east, relief.east_north, relief.north_north),
+    }  # fmt: skip
+
+
+def surface_at(ground: Continuous, rows: np.ndarray, cols: np.ndarray, degree: int) -> Relief:
+    """The surface at positions of a small DEM."""
+    tiles = ground.tiles()
+    assert len(tiles) == 1
+    return ground.relief(ground.encode(tiles.tile(0)), ground.at(rows, cols), degree)
+
+
+@pytest.mark.parametrize("name", ["baseline", "field"])
+@pytest.mark.parametrize("scale", [1.0, 1.5, 2.0, 8.0])
+def test_layers_are_what_a_query_answers(tmp_path: Path, tiny_field: str, name: str, scale: float) -> None:
+    """One surface for both tools, whatever the cells of the result."""
+    model = tiny_field if name == "field" else name
+    found = derived(tmp_path, rough(tmp_path), model=model, scale=scale)
+    rows, cols = some_cells(scale)
+    x, y = 400_000 + (cols + 0.5) * CELL / scale, 4_000_000 - (rows + 0.5) * CELL / scale
+    settings = Settings(input=str(tmp_path / "dem.tif"), model=model, device="cpu", slope="slope.tif")
     with opened(settings, dems.Heard()) as ground:
-        east, west, north, south = (
-            ask(ground, x + dx, y + dy, 0, dems.Heard())["elevation"] for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1))
-        )
-    p, q = (east - west) / 2, (north - south) / 2
-    known = np.isfinite(p) & np.isfinite(q)
-    assert known.mean() > 0.98
-    for name, values in (("slope", attributes.slope_deg(p, q)), ("aspect", attributes.aspect_deg(p, q))):
-        off = (found[name][rows, cols] - values + 180) % 360 - 180
-        assert np.median(np.abs(off[known])) < 0.01 * np.median(values[known]), name
+        expected = asked(ground, x, y, settings)
+    for layer, values in expected.items():
+        off = np.abs(found[layer][rows, cols] - values)
+        off = np.minimum(off, 360 - off) if layer == "aspect" else off
+        assert np.isfinite(off).all()
+        assert np.quantile(off, 0.95) <= step_of(layer) + 1e-4 * np.quantile(np.abs(values), 0.9), layer
+
+
+@pytest.mark.parametrize("cell_m", [2.0, 250.0, 10_000.0])
+def test_bends_keep_their_digits_on_cells_of_any_size(tmp_path: Path, cell_m: float) -> None:
+    """Hills of the same slopes, large and small: curvatures fall with their size, the squared one with its square."""
+    row, col = np.mgrid[:48, :48] + 0.5
+    hills = cell_m * 0.01 * np.sin(col / 3) * np.cos(row / 4)
+    place = Affine(cell_m, 0, 0, 0, -cell_m, 0)
+    source = dems.write(tmp_path / "hills.tif", hills.astype(np.float64), crs=None, transform=place, dtype="float64")
+    found = derived(tmp_path, source, sampling="point")
+    for name, power in (("profile_curvature", 1), ("plan_curvature", 1), ("total_curvature", 2)):
+        inner = found[name][8:-8, 8:-8]
+        assert np.unique(inner).size > 900, name
+        assert 1e-9 < np.nanmedian(np.abs(inner)) * cell_m**power < 1, name
+
+
+@pytest.mark.parametrize("model", ["baseline", "field"])
+@pytest.mark.parametrize("scale", [1.0, 8.0])
+def test_derivatives_are_differences_of_the_same_surface(tmp_path: Path, model: str, scale: float) -> None:
+    """Central differences of heights that were asked, over a 256th of a cell of the DEM."""
+    found = derived(tmp_path, rough(tmp_path), model=model, scale=scale)
+    rows, cols = some_cells(scale)
+    at_rows, at_cols, step = (rows + 0.5) / scale, (cols + 0.5) / scale, 1 / 512
+    settings = Settings(input=str(tmp_path / "dem.tif"), model=model, device="cpu", slope="slope.tif")
+    with opened(settings, dems.Heard()) as ground:
+        moves = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+        places = (np.stack([at_rows - i * step for i, _ in moves]), np.stack([at_cols + j * step for _, j in moves]))
+        heights = surface_at(ground, *(at.ravel() for at in places), 0).heights.reshape(9, -1)
+        z = dict(zip(moves, heights, strict=True))
+    base = CELL * step
+    p, q = (z[0, 1] - z[0, -1]) / (2 * base), (z[1, 0] - z[-1, 0]) / (2 * base)
+    r, t = (z[0, 1] - 2 * z[0, 0] + z[0, -1]) / base**2, (z[1, 0] - 2 * z[0, 0] + z[-1, 0]) / base**2
+    s = (z[1, 1] - z[1, -1] - z[-1, 1] + z[-1, -1]) / (4 * base**2)
+    expected = {
+        "slope": attributes.slope_deg(p, q), "aspect": attributes.aspect_deg(p, q),
+        "hillshade": attributes.hillshade(p, q), "profile_curvature": attributes.profile_curvature(p, q, r, s, t),
+        "plan_curvature": attributes.plan_curvature(p, q, r, s, t),
+        "total_curvature": attributes.total_curvature(r, s, t),
+    }  # fmt: skip
+    for name, values in expected.items():
+        off = np.abs(found[name][rows, cols] - values)
+        off = np.minimum(off, 360 - off) if name == "aspect" else off
+        assert np.median(off) < 0.01 * np.median(np.abs(values)) + step_of(name), name
+
+
+@pytest.mark.parametrize("name", ["baseline", "field"])
+@pytest.mark.parametrize(("top", "left"), [(-3, -3), (-3, 8), (8, -3), (8, 8), (-3, 300)])
+def test_a_grid_may_reach_beyond_the_dem_on_every_side(
+    tmp_path: Path, tiny_field: str, name: str, top: int, left: int
+) -> None:
+    model = tiny_field if name == "field" else name
+    source = dems.write(tmp_path / "dem.tif", surfaces.fractal((12, 310), 3) * 2)
+    whole = derived(tmp_path, source, ("slope",), model=model)["slope"]
+    place = Affine(CELL, 0, 400_000 + left * CELL, 0, -CELL, 4_000_000 - top * CELL)
+    grid = dems.write(tmp_path / "grid.tif", np.zeros((7, 400 if left < 300 else 250)), transform=place)
+    found = derived(tmp_path, source, ("slope",), model=model, grid=grid)["slope"]
+    expected = np.full((40, 1000), np.nan)
+    expected[10:22, 10:320] = whole
+    expected = expected[10 + top : 17 + top, 10 + left : 10 + left + found.shape[1]]
+    assert np.array_equal(np.isnan(found), np.isnan(expected))
+    assert np.nanmax(np.abs(found - expected)) <= 2 * STEP
 
 
 @pytest.mark.parametrize(("model", "names"), [("baseline", OUTPUTS), ("field", ("slope",))])
@@ -178,9 +295,18 @@ def test_files_say_what_they_hold(tmp_path: Path) -> None:
     assert told["total_curvature"] == ("Total curvature", "rad2/m2")
 
 
+def test_files_say_how_they_were_made(tmp_path: Path) -> None:
+    derived(tmp_path, plane(tmp_path, 0.1, 0.2), ("hillshade",), azimuth_deg=0.0, altitude_deg=30.0, scale=2.0)
+    with rasterio.open(tmp_path / "hillshade.tif") as file:
+        told = json.loads(file.tags()["NEURAL_TERRAIN_SETTINGS"])
+    assert told["input"] == "plane.tif" and told["model"] == "baseline" and told["z_factor"] == 1.0
+    assert (told["azimuth_deg"], told["altitude_deg"], told["scale"]) == (0.0, 30.0, 2.0)
+    assert not told.keys() & {"hillshade", "slope", "device"}
+
+
 BAD = {
     "No output was given": {"slope": ""},
-    "is not a GeoTIFF": {"slope": "slope.png"},
+    "must end in .tif": {"slope": "slope.png"},
     "is also an input": {"slope": "INPUT"},
     "The slope and the hillshade are the same file": {"hillshade": "OUT"},
     "Altitude is 120 degrees": {"altitude_deg": 120},
@@ -209,6 +335,42 @@ def test_a_cancel_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         derive.run(settings, dems.Heard(stop_at=1))
     assert [path.name for path in tmp_path.iterdir()] == ["dem.tif"]
+
+
+def test_what_matters_about_the_dem_is_said(tmp_path: Path) -> None:
+    transform = Affine(3000, 0, 400_000, 0, -3000, 4_000_000)
+    source = dems.write(
+        tmp_path / "dem.tif", surfaces.fractal((20, 20), 5), crs=None, units="m.ü.M.", transform=transform
+    )
+    heard = dems.Heard()
+    settings = Settings(input=source, model="field", device="cpu", slope=str(tmp_path / "slope.tif"))
+    told = derive.run(settings, heard)
+    starts = ["The DEM has no CRS", "The band calls its vertical unit 'm.ü.M.'", "Cells of about 3e+03 m are outside"]
+    warnings = heard.texts("warning")
+    assert all(text.startswith(start) for text, start in zip(warnings, starts, strict=True)), warnings
+    assert told["warnings"] == warnings
+
+
+def test_a_dem_that_changes_on_the_way_is_refused(tmp_path: Path) -> None:
+    source = dems.write(tmp_path / "dem.tif", surfaces.fractal((20, 20), 5))
+
+    class Meddling(dems.Heard):
+        def emit(self, event: dict) -> None:
+            super().emit(event)
+            os.utime(source, ns=(0, len(self.events)))
+
+    with pytest.raises(TerrainError, match="was changed during the run, so nothing was written"):
+        derive.run(Settings(input=source, model="baseline", slope=str(tmp_path / "slope.tif")), Meddling())
+    assert [path.name for path in tmp_path.iterdir()] == ["dem.tif"]
+
+
+def test_an_output_may_not_be_a_member_of_the_input(tmp_path: Path) -> None:
+    member = dems.write(tmp_path / "member.tif", surfaces.fractal((20, 20), 5).astype("float32"))
+    dem = dems.virtual(tmp_path / "dem.vrt", member)
+    before = Path(member).read_bytes()
+    with pytest.raises(TerrainError, match="is read by the input"):
+        derive.run(Settings(input=dem, model="baseline", slope=member), dems.Heard())
+    assert Path(member).read_bytes() == before
 
 
 def test_every_output_can_be_made_alone(tmp_path: Path) -> None:

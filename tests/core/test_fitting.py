@@ -24,6 +24,7 @@ from neural_terrain.core.progress import CallbackProgress, Progress
 from neural_terrain.core.querying.asking import ask
 from neural_terrain.core.vector import lidar
 from neural_terrain.tests import surfaces
+from neural_terrain.tests.core import dems
 
 UTM = "EPSG:32632"
 WEST, NORTH = 600_000.0, 5_200_000.0
@@ -35,7 +36,7 @@ def scattered(count: int, side: float = 100.0, seed: int = 1) -> tuple[np.ndarra
     return x, y
 
 
-def save(path: Path, x: np.ndarray, y: np.ndarray, z: np.ndarray, crs: str = UTM, flat: bool = False) -> str:
+def save(path: Path, x: np.ndarray, y: np.ndarray, z: np.ndarray, crs: str | None = UTM, flat: bool = False) -> str:
     """A layer of points with z, and with the attribute ``height``."""
     points = shapely.points(WEST + x, NORTH - y) if flat else shapely.points(WEST + x, NORTH - y, z)
     pyogrio.raw.write(
@@ -147,6 +148,20 @@ def test_birds_and_holes_are_trimmed_and_ridges_are_not() -> None:
     found = trimming.outliers(np.column_stack([x, y]), np.where(bad, heights + 6, heights))
     assert found[bad].mean() > 0.9 and found[~bad].mean() < 0.002
     assert not trimming.outliers(np.column_stack([x, y])[:5], heights[:5]).any()
+
+
+def test_made_ground_without_noise_loses_no_point(tmp_path: Path) -> None:
+    """On planes neighbours agree up to a rounding, which must not make outliers of others' roundings."""
+    x, y = scattered(1500)
+    slopes = 60 - 0.02 * np.abs(x - 40)
+    told = fit_surface(
+        Settings(output=str(tmp_path / "s.tif"), input=save(tmp_path / "p.gpkg", x, y, slopes)), Progress()
+    )
+    assert told["trimmed"] == 0
+    bad = slopes.copy()
+    bad[::200] += 1.0
+    told = fit_surface(Settings(output=str(tmp_path / "s.tif"), input=save(tmp_path / "b.gpkg", x, y, bad)), Progress())
+    assert told["trimmed"] == 8
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.5])
@@ -344,8 +359,16 @@ def test_a_changed_file_is_a_plain_dem(fitted: tuple[Settings, dict], tmp_path: 
     for path, name in ((cut, "field"), (settings.output, "fitted")):
         with opened(DemSettings(path), Progress()) as there:
             assert there.model.card.name == name
-    with opened(DemSettings(settings.output, band=2), Progress()) as there:
-        assert there.model.card.name == "field"
+    for number, words in (
+        (2, "Band 2 of .* holds B-spline coefficients, not heights; choose band 1."),
+        (3, "90 % err"),
+    ):
+        with pytest.raises(TerrainError, match=words), opened(DemSettings(settings.output, band=number), Progress()):
+            pass
+    listening = dems.Heard()
+    with opened(DemSettings(cut), listening):
+        said = listening.texts("info")
+    assert "The DEM was cut, warped or converted from a fitted surface; it is a plain DEM, and a model is used." in said
 
 
 def test_heights_may_be_an_attribute_feet_and_degrees(tmp_path: Path) -> None:
@@ -372,21 +395,60 @@ def test_an_extent_is_that_part_of_all(fitted: tuple[Settings, dict], tmp_path: 
     part = replace(
         settings,
         output=str(tmp_path / "part.tif"),
-        extent=(WEST + 30, NORTH - 70, WEST + 70, NORTH - 30),
+        extent=(WEST, NORTH - 40, WEST + 40, NORTH),
         report="",
     )
     told = fit_surface(part, Progress())
-    x, y = np.random.default_rng(13).uniform(31, 69, (2, 200))
+    x, y = np.random.default_rng(13).uniform(1, 39, (2, 200))
     one, two = (asked(path, x, y)["elevation"] for path in (settings.output, part.output))
     assert np.abs(one - two).max() < told["le90"]
-    assert np.isnan(asked(part.output, np.array([20.0]), np.array([50.0]))["elevation"]).all()
+    inside = (np.array(scattered(3000)) <= 40).all(axis=0)
+    assert np.count_nonzero(inside) < told["points"] < 3000 and told["valid_share"] > 0.95
+    assert np.isnan(asked(part.output, np.array([60.0]), np.array([20.0]))["elevation"]).all()
     with pytest.raises(TerrainError, match="holds none of the points; choose another"):
         fit_surface(replace(part, extent=(0, 0, 1, 1)), Progress())
+
+
+def test_points_without_a_crs_and_units_are_told(tmp_path: Path) -> None:
+    x, y = scattered(300)
+    with pytest.warns(UserWarning, match="'crs' was not provided"):
+        path = save(tmp_path / "p.gpkg", x, y, 300 + 0.2 * x, crs=None)
+    report = tmp_path / "r.html"
+    wanted = Settings(output=str(tmp_path / "s.tif"), input=path, z_unit="us-foot", report=str(report))
+    told = fit_surface(wanted, Progress())
+    assert told["warnings"][0].startswith("The points have no CRS; their horizontal unit is taken as metres.")
+    assert "heights in US survey feet" in report.read_text("utf-8")
+
+
+def test_a_disk_without_room_is_refused_before_anything_is_fitted(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("neural_terrain.core.aside.free_bytes", lambda path: 20_000)
+    with pytest.raises(
+        TerrainError, match=r"The surface needs about .* MB while it is made, but only 0.019 MB are free"
+    ):
+        fit_surface(settings, Progress())
+    assert [path.name for path in tmp_path.iterdir()] == ["points.gpkg"]
+
+
+@pytest.mark.parametrize(("cell_size", "breaklines", "words"), [
+    (1.0, False, "look in the report where it is off."), (3.0, False, "give smaller cells, 2 or less."),
+    (1.0, True, "leave out breaklines where the ground does not bend: points beside them are believed, outliers too."),
+])  # fmt: skip
+def test_what_may_help_against_a_better_tin_is_said(cell_size: float, breaklines: bool, words: str) -> None:
+    told = {"trimmed": 0, "far_share": 0.0, "tin_rmse": 1.0, "rmse": 2.0, "cell_size": cell_size, "spacing": 2.0}
+    progress = Progress()
+    run._say(told, breaklines, progress)
+    assert progress.warnings[0].endswith(words)
 
 
 def test_what_cannot_be_is_refused(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(TerrainError, match=r"The cell size is 0.1, but the points are .* apart on average; give at"):
         fit_surface(replace(settings, cell_size=0.1), Progress())
+    with pytest.raises(
+        TerrainError, match=r"is 1e\+06, but the ground to be covered is 9.* x .*; give a smaller one, s"
+    ):
+        fit_surface(replace(settings, cell_size=1e6), Progress())
     x, y = scattered(5)
     few = save(tmp_path / "few.gpkg", x, y, x)
     with pytest.raises(TerrainError, match=r"too few places with a height \(5, at least 10 are needed\)"):
@@ -396,9 +458,9 @@ def test_what_cannot_be_is_refused(settings: Settings, tmp_path: Path) -> None:
         fit_surface(replace(settings, input=same), Progress())
     for wrong, words in (
         ({"las": "x.las"}, "Both a point layer and a point cloud"), ({"input": ""}, "No points were given"),
-        ({"hold_out": 0.5}, "Hold out is 0.5 %; it must be a number from 1 to 50"), ({"seed": -1}, "Seed is -1"),
-        ({"classes": (300,)}, "The class 300 is no whole number"), ({"output": "x.png"}, "is not a GeoTIFF"),
-        ({"output": ""}, "No output was given"), ({"report": "x.txt"}, "is no HTML page"),
+        ({"hold_out": 0.5}, "Points to hold out is 0.5 %; it must be a number"), ({"seed": -1}, "Seed is -1"),
+        ({"classes": (300,)}, "The class 300 is no whole number"), ({"output": "x.png"}, "must end in .tif"),
+        ({"output": ""}, "No output was given"), ({"report": "x.txt"}, "must end in .html or .htm"),
         ({"z_unit": "yard"}, "Vertical unit is 'yard'"), ({"extent": (1, 1, 0, 0)}, "is empty"),
         ({"output": settings.input[:-4] + "tif", "breaklines": settings.input[:-4] + "tif"}, "is also an input"),
     ):  # fmt: skip
@@ -407,6 +469,21 @@ def test_what_cannot_be_is_refused(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(TerrainError, match="give numbers with commas"):
         classes_of("ground")
     assert classes_of("2, 9") == (2, 9) and classes_of("") == ()
+
+
+def test_points_in_lines_are_warned_of(settings: Settings, tmp_path: Path) -> None:
+    """Points held out on a line say nothing of the ground between the lines."""
+    along, line = np.tile(np.linspace(0, 60, 121), 4), np.repeat(np.arange(4) * 8.0, 121)
+    told = fit_surface(replace(settings, input=save(tmp_path / "l.gpkg", line, along, ground(line, along))), Progress())
+    assert told["far_share"] > 0.5 and "The points stand in lines or groups: " in told["warnings"][0]
+    x, y = scattered(800)
+    told = fit_surface(replace(settings, input=save(tmp_path / "s.gpkg", x, y, ground(x, y))), Progress())
+    assert told["far_share"] < 0.05 and not any(" in " in text for text in told["warnings"])
+    one = np.linspace(0, 60, 121)
+    told = fit_surface(
+        replace(settings, input=save(tmp_path / "o.gpkg", one, one / 2, ground(one, one / 2))), Progress()
+    )
+    assert told["warnings"][0] == "The points stand in one straight line; beside it the surface is a guess."
 
 
 def test_cells_that_are_too_large_are_told(settings: Settings) -> None:

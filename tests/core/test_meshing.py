@@ -525,11 +525,11 @@ def test_workers_make_the_same_mesh(tmp_path: Path, fractal: np.ndarray) -> None
         ({"tile_size": 4}, "Tile size is 4"),
         ({"bound_at": "corners"}, "it can be CELLS, BETWEEN"),
         ({"format": "OBJ"}, "it can be UGRID, PLY, 2DM"),
-        ({"output": "mesh.ply"}, "let its name end in .nc"),
+        ({"output": "mesh.ply"}, "must end in .nc"),
         ({"output": ""}, "No output was given"),
         ({"input": ""}, "No input DEM was given"),
-        ({"error_raster": "dem.tif"}, "named twice"),
-        ({"error_raster": "e.nc"}, "let its name end in .tif"),
+        ({"error_raster": "dem.tif"}, "is also an input"),
+        ({"error_raster": "e.nc"}, "must end in .tif"),
     ],
 )
 def test_settings_say_what_is_wrong(settings: dict[str, Any], said: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sqlite3
 import warnings
 from pathlib import Path
@@ -19,6 +20,8 @@ import shapely
 from neural_terrain.core import profiling
 from neural_terrain.core.errors import Cancelled, TerrainError
 from neural_terrain.core.jobs.elevationprofile import Settings
+from neural_terrain.core.profiling import drawing
+from neural_terrain.core.profiling import run as profile_run
 from neural_terrain.core.profiling.paths import paths_of
 from neural_terrain.tests import surfaces
 from neural_terrain.tests.core import dems
@@ -144,6 +147,60 @@ def test_positions_keep_the_vertices_and_are_evenly_apart_on_the_ground():
     assert plain.distance_m[-1] == pytest.approx(7 * CELL_M) and plain.x.size == 8
 
 
+def test_long_edges_are_as_long_as_they_are_in_their_crs_and_cut_as_asked():
+    """Parallels and meridians, whose ends a geodesic joins by another way; the whole equator has none at all."""
+    ways = [
+        [(-170, 60), (170, 60)],
+        [(-180, 0), (180, 0)],
+        [(10, 0), (10, 80)],
+        [(0, 0), (60, 80)],
+        [(5, 40), (5.01, 40)],
+    ]
+    lines = np.array([shapely.LineString(way) for way in ways])
+    for spacing_m in (50_000.0, 900_000.0):
+        paths = paths_of(lines, "EPSG:4326", spacing_m)
+        apart = GEOD.inv(paths.x[:-1], paths.y[:-1], paths.x[1:], paths.y[1:])[2][paths.follows]
+        assert apart.max() <= spacing_m * (1 + 1e-6)
+        for number, (begin, end) in enumerate(ways):
+            fine = np.linspace(begin, end, 20_001)
+            truth = GEOD.line_length(*fine.T)
+            mine = paths.distance_m[paths.line == number]
+            assert mine[-1] == pytest.approx(truth, rel=2e-4), (ways[number], spacing_m)
+            assert mine.size <= 2.3 * max(truth / spacing_m, 1) + 2 or number == 3
+    mercator = shapely.LineString([(0, 0), (0, 15e6)])
+    paths = paths_of(np.array([mercator]), "EPSG:3857", 100_000.0)
+    north = pyproj.Transformer.from_crs("EPSG:3857", "EPSG:4326", always_xy=True).transform(0, 15e6)[1]
+    assert paths.distance_m[-1] == pytest.approx(GEOD.line_length([0, 0], [0, north]), rel=2e-4)
+    assert np.diff(paths.distance_m).max() <= 100_000 * (1 + 1e-6)
+
+
+def test_a_line_on_the_pole_has_heights_and_no_length(tmp_path):
+    dem = dems.write(
+        tmp_path / "dem.tif", np.full((40, 72), 7.0), crs="EPSG:4326", transform=rasterio.Affine(5, 0, -180, 0, -2, 90)
+    )
+    path = layer(tmp_path / "l.gpkg", shapely.LineString([(0, 90), (20, 90)]), crs="EPSG:4326")
+    found = follow(dem, path, tmp_path, plot=str(tmp_path / "o.svg"))
+    assert found["told"]["length_m"] == pytest.approx(0, abs=1) and found["told"]["known"] == 2
+    ElementTree.parse(tmp_path / "o.svg")
+
+
+def test_slopes_go_on_over_the_antimeridian(tmp_path):
+    """A line in metres over a DEM in degrees that reaches beyond 180: its longitudes jump, its direction does not."""
+    step = 1 / 400
+    heights = surfaces.lattice(surfaces.plane(0, 2.0), surfaces.centres(80), surfaces.centres(80))
+    dem = dems.write(
+        tmp_path / "dem.tif", heights, crs="EPSG:4326", transform=rasterio.Affine(step, 0, 179.9, 0, -step, -17)
+    )
+    ends = pyproj.Transformer.from_crs("EPSG:4326", "EPSG:3460", always_xy=True).transform(
+        [179.93, 180.07], [-17.1, -17.1]
+    )
+    rows = follow(
+        dem, layer(tmp_path / "l.gpkg", shapely.LineString(np.column_stack(ends)), crs="EPSG:3460"), tmp_path
+    )["rows"]
+    width_m = GEOD.inv(180, -17.1, 180 + step, -17.1)[2]
+    assert rows["slope_deg"] == pytest.approx(np.degrees(np.arctan(2 / width_m)), rel=2e-3)
+
+
 def test_degrees_and_feet_give_metres_along_and_heights_in_feet(tmp_path):
     step = 1 / 1200
     heights = surfaces.lattice(surfaces.plane(0, 4.0, 3000), surfaces.centres(120), surfaces.centres(120))
@@ -260,6 +317,52 @@ def test_the_page_shows_twenty_lines_and_says_so(tmp_path):
     assert band.endswith("Z") and 1000 < profile.count(",") < 2 * 2 * 960 and len(picture.read_bytes()) < 200_000
 
 
+@pytest.mark.parametrize("height", [0.0, 512.3, 8848.86])
+def test_flat_ground_is_drawn_flat_and_climbs_nothing(tmp_path, height):
+    dem = dems.write(tmp_path / "dem.tif", np.full((50, 60), height))
+    way = layer(tmp_path / "l.gpkg", line((5, 5), (40, 50)))
+    found = follow(dem, way, tmp_path, plot=str(tmp_path / "o.svg"))
+    told, rows = found["told"], found["rows"]
+    assert told["ascent"] == told["descent"] == told["steepest_deg"] == 0 and not rows["slope_deg"].any()
+    heights, profile, texts = drawn_of(tmp_path / "o.svg")
+    assert np.ptp(profile) <= 0.1 and 0.4 < np.ptp(heights) < 1.2
+    follow(dem, way, tmp_path, plot=str(tmp_path / "o.html"))
+    row = re.search(r"<th>Line 1</th>(.*?)</tr>", (tmp_path / "o.html").read_text("utf-8"), re.DOTALL).group(1)
+    assert re.findall(r">([^<>]+)</td>", row)[3:] == ["0"] * 4
+    assert max(map(len, texts)) < 9
+
+
+def test_small_rises_of_a_slope_count_and_low_relief_is_drawn(tmp_path):
+    """A slope of 1 mm in a cell at 2000 m: each rise is less than a millionth of the height, all together are not."""
+    dem = ground(tmp_path, surfaces.plane(0, 1e-3, 2000.0))
+    way = layer(tmp_path / "l.gpkg", line((50, 50), (50, 250)))
+    found = follow(dem, way, tmp_path, plot=str(tmp_path / "o.svg"), spacing=0.5)
+    assert found["told"]["ascent"] == pytest.approx(0.2, rel=1e-3) and found["told"]["descent"] < 1e-6
+    _, profile, _ = drawn_of(tmp_path / "o.svg")
+    assert np.ptp(profile) > 100
+
+
+def test_heights_beside_the_axis_stay_in_the_picture(tmp_path):
+    """Heights in feet to the hundredth are the longest."""
+    along = np.linspace(0, 100, 50)
+    for low, span in ((29031.6914, 0.04), (-35876.6421, 0.05), (0.0, 1e-5)):
+        panel = drawing.Panel("long", along, low + span * np.sin(along), None, np.ones(50))
+        root = ElementTree.fromstring(f"<svg>{drawing.draw(panel, 'foot')}</svg>")
+        beside = [text for text in root.findall("text") if text.get("font-size")]
+        assert len(beside) > 2
+        for text in beside:
+            assert float(text.get("x")) - 0.64 * float(text.get("font-size")) * len(text.text) > 18
+
+
+def drawn_of(path: Path) -> tuple[list[float], np.ndarray, list[str]]:
+    """Heights beside the axis of the first panel, places of its profile from the top, and the heights as texts."""
+    panel = ElementTree.parse(path).getroot()[0]
+    paths = [one.get("d") for one in panel if one.get("stroke-width") == "1.5"]
+    texts = [one.text for one in panel if one.get("font-size")]
+    places = np.array([float(place.split(",")[1]) for place in paths[0].lstrip("M").split()])
+    return [float(text) for text in texts], places, texts
+
+
 def test_what_cannot_be_followed_is_refused_in_a_sentence(tmp_path):
     dem = ground(tmp_path, surfaces.plane(0, 1.0))
     way = line((10, 10), (20, 20))
@@ -292,9 +395,9 @@ def test_what_cannot_be_followed_is_refused_in_a_sentence(tmp_path):
         ({"output": ""}, "No output was given; name a .gpkg file for the profiles."),
         ({"spacing": 0}, "Spacing is 0 m; it must be a number from 0.001 to"),
         ({"spacing": "far"}, "Spacing is far m"),
-        ({"table": "o.xlsx"}, "The table o.xlsx must end in .csv, .json, .gpkg"),
+        ({"table": "o.xlsx"}, "The table o.xlsx must end in .csv or .json or .gpkg"),
         ({"plot": "o.png"}, "The plot o.png must end in .html"),
-        ({"table": "o.gpkg"}, "The table and another output are the same file o.gpkg"),
+        ({"table": "o.gpkg"}, "The output and the table are the same file o.gpkg"),
         ({"table": "l.gpkg"}, "The table l.gpkg is also an input"),
         ({"output": "dem.tif"}, "must end in .gpkg"),
     ],
@@ -303,6 +406,28 @@ def test_settings_say_what_is_wrong(values, words):
     with pytest.raises(TerrainError) as refusal:
         Settings(**{"input": "dem.tif", "lines": "l.gpkg", "output": "o.gpkg", **values})
     assert words in str(refusal.value) and str(refusal.value).endswith(".")
+
+
+def test_a_missing_folder_is_found_before_the_work(tmp_path):
+    for name in ("output", "table", "plot"):
+        ending = {"output": "gpkg", "table": "csv", "plot": "html"}[name]
+        with pytest.raises(TerrainError, match="The folder .*nowhere does not exist; make it"):
+            follow("no.tif", "no.gpkg", tmp_path, **{name: str(tmp_path / "nowhere" / f"o.{ending}")})
+
+
+def test_a_dem_that_changes_during_the_run_ends_it(tmp_path, monkeypatch):
+    dem = ground(tmp_path, surfaces.plane(0, 1.0))
+    honest = profile_run.profile_of
+
+    def meddling(*given):
+        found = honest(*given)
+        ground(tmp_path, surfaces.plane(0, 2.0))
+        return found
+
+    monkeypatch.setattr(profile_run, "profile_of", meddling)
+    with pytest.raises(TerrainError, match="The input .*dem.tif was changed during the run"):
+        follow(dem, layer(tmp_path / "l.gpkg", line((90, 90), (90, 120))), tmp_path)
+    assert not (tmp_path / "o.gpkg").exists() and not (tmp_path / "o.csv").exists()
 
 
 def test_a_cancel_leaves_nothing(tmp_path):

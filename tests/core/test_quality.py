@@ -165,6 +165,13 @@ def test_aspect_counts_only_where_the_truth_is_steep_and_a_flat_result_is_undeci
     assert flat.aspect_cells == 49 and flat.aspect_mae_deg == 90
 
 
+def test_a_result_in_flat_steps_is_compared_like_any_other():
+    truth = plane(40, 40, 0.3, 0.2, (10.0, 10.0))
+    steps = np.kron(truth[::8, ::8], np.ones((8, 8)))
+    scores = scores_of(steps, truth, np.ones((40, 40), dtype=bool), cells(40, 10, 10))
+    assert all(np.isfinite(value) for value in vars(scores).values())
+
+
 def test_profile_curvature_of_analytic_ground():
     """A parabola along one axis: ``z''/(1 + z'^2)^1.5``; a plane and the contour direction have none."""
     y, x = np.mgrid[:9, :11] * 10.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -508,3 +509,10 @@ def test_a_disk_that_is_too_small_is_refused_before_work(tmp_path: Path) -> None
     with pytest.raises(TerrainError, match="MB are free"):
         Sink(str(tmp_path / "a.tif"), Grid(20_000_000, 20_000_000, 0, 0, 1, 1), Writing())
     assert os.listdir(tmp_path) == []
+
+
+def test_little_room_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=300_000))
+    with pytest.raises(TerrainError, match=r"needs about 1\.4 MB, but only 0\.29 MB are free in .*; make room"):
+        Sink(str(tmp_path / "a.tif"), Grid(1000, 1000, 0, 0, 1, 1), Writing())

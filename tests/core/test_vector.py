@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -195,3 +198,58 @@ def test_both_gdals_work_in_one_process_in_either_order(tmp_path, order):
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.stdout.split() == ["EPSG:32632", "1"], run.stderr
     assert run.stderr == ""
+
+
+def points_and_fields(count: int) -> tuple[np.ndarray, dict]:
+    texts = np.array(["so many letters"] * count, dtype=object)
+    return np.random.default_rng(1).uniform(0, 1e5, (count, 3)), {"n": np.arange(count) * 1.5, "t": texts}
+
+
+def put(path: Path, way: str, count: int = 3000) -> None:
+    points, fields = points_and_fields(count)
+    if way == "at once":
+        vector.write(str(path), "spots", points, fields, UTM)
+        return
+    with vector.growing(str(path), "spots", UTM, "Point Z") as layer:
+        layer.add(vector.Piece(np.asarray(shapely.points(points), dtype=object), fields))
+
+
+@pytest.mark.parametrize("way", ["at once", "in pieces"])
+@pytest.mark.parametrize("ending", [".gpkg", ".geojson", ".shp", ".fgb"])
+def test_a_full_disk_is_named_and_leaves_the_older_file(tmp_path, monkeypatch, ending, way):
+    """A limit on the size of files stands for the full disk; GDAL tells nothing of ends that it loses."""
+    path = tmp_path / f"spots{ending}"
+    put(path, way)
+    before = {one.name: one.read_bytes() for one in tmp_path.iterdir()}
+    largest = max(map(len, before.values()))
+    usage, limits = shutil.disk_usage(tmp_path), resource.getrlimit(resource.RLIMIT_FSIZE)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=300_000))
+    for most in [largest // 3] if ending == ".gpkg" else [largest // 3, largest - 200]:
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
+            with pytest.raises(TerrainError) as refusal:
+                put(path, way)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        said = str(refusal.value)
+        assert said.startswith(f"The file {path} cannot be written") and "0.29 MB are free" in said
+        assert said.endswith("make room or choose another folder.") and "part" not in said
+        assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == before
+
+
+def test_a_read_only_folder_is_named_before_the_work(tmp_path, monkeypatch):
+    """The system's answer is replaced, since the user who runs tests may be one who can write anywhere."""
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK or Path(path) != tmp_path)
+    sentence = f"The folder {tmp_path} is read-only; choose another for a.gpkg."
+    for ask in (vector.require_place, lambda path: vector.write(path, "a", [SQUARE], {}, UTM)):
+        with pytest.raises(TerrainError) as refusal:
+            ask(str(tmp_path / "a.gpkg"))
+        assert str(refusal.value) == sentence
+    assert not list(tmp_path.iterdir())
+
+
+def test_empty_layers_are_whole(tmp_path):
+    for ending in vector.DRIVERS:
+        vector.write(str(tmp_path / f"none{ending}"), "none", np.zeros((0, 2)), {"n": np.zeros(0)}, UTM)
+        with vector.growing(str(tmp_path / f"no{ending}"), "none", UTM, "Point") as layer:
+            layer.add(vector.Piece(np.zeros(0, dtype=object), {"n": np.zeros(0)}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -163,6 +164,29 @@ def save_model(in_qgis, tmp_path):
 
 def _sentence(run: subprocess.CompletedProcess) -> str:
     return " ".join(f"{run.stdout}\n{run.stderr}".split())
+
+
+@pytest.fixture
+def assert_told(in_qgis):
+    """Check that the dialog answers each of ``bad`` by its sentence before anything runs.
+
+    ``bad`` gives sentences by parameters, ``NAME=value OTHER=value``, that stand beside or instead of ``values``.
+    """
+
+    def check(tool: str, values: dict, bad: dict, **places) -> None:
+        cases = [
+            values | dict(one.split("=", 1) for one in re.split(r" (?=[A-Z_]+=)", extra.format(**places)))
+            for extra in bad
+        ]
+        told = in_qgis(f"""
+            from qgis.core import *
+            tool = QgsApplication.processingRegistry().createAlgorithmById({tool!r})
+            answer([tool.checkParameterValues(values, QgsProcessingContext()) for values in {cases!r}])
+        """)
+        for sentence, (good, words) in zip(bad.values(), told, strict=True):
+            assert not good and sentence.format(**places) in words and words.endswith("."), words
+
+    return check
 
 
 @pytest.fixture

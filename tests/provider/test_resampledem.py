@@ -1,4 +1,7 @@
-"""*Warp to any grid* in the real QGIS: GDAL reads the result, layers, refusals, a model, a batch, a cancel."""
+"""*Warp to any grid* in the real QGIS: GDAL reads the result, layers, refusals, a model, a batch.
+
+QGIS takes seconds to start, so one start serves for several questions.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ ID = "neuralterrain:resampledem"
 BAD = {
     "TARGET_CRS=EPSG:1": "Target CRS is 'EPSG:1', which is no CRS; give one such as EPSG:4326.",
     "CELL_SIZE=0.1": "more than 16; give larger cells.",
-    "CELL_SIZE=150": "give smaller cells, or use 'Warp (reproject)' with average resampling",
     "GRID={dem}": "Both a target grid and a target CRS were given; give only one of them.",
     "EXTENT=0,1,0,1": "does not touch the DEM",
     "OUTPUT={dem}": "is also an input; choose another name for the output.",
@@ -46,82 +48,64 @@ def test_the_ground_is_where_gdal_puts_it(qgis_process, dem, tmp_path):
     assert off.mean() < 0.4 and np.quantile(off, 0.9) < 1
 
 
-def test_a_grid_is_taken_as_it_is_and_an_extent_cuts_it(qgis_process, dem, write_dem, tmp_path):
-    grid, out = write_dem(tmp_path / "grid.tif", rows=9, columns=11), tmp_path / "warped.tif"
-    run = qgis_process("run", ID, "--", f"INPUT={dem}", "MODEL=baseline", f"GRID={grid}", f"OUTPUT={out}")
-    assert run.returncode == 0, run.stderr
-    (found, file), (heights, _) = read(out), read(dem)
-    assert file.GetGeoTransform() == read(grid)[1].GetGeoTransform() and found.shape == (9, 11)
-    assert np.abs(found - heights[:9, :11]).max() < 0.6 and ((found == -9999) == (heights[:9, :11] == -9999)).all()
-    more = ["EXTENT=600030,600090,5199910,5199970 [EPSG:32632]", "CELL_SIZE=15", "TARGET_CRS=EPSG:32632"]
-    assert qgis_process("run", ID, "--", f"INPUT={dem}", "MODEL=baseline", *more, f"OUTPUT={out}").returncode == 0
-    assert read(out)[1].GetGeoTransform() == (600030, 15, 0, 5199975, 0, -15) and read(out)[0].shape == (5, 4)
+def test_bad_input_ends_the_program_with_1(qgis_process, assert_refused, dem, tmp_path):
+    run = qgis_process(
+        "run", ID, "--", f"INPUT={dem}", "MODEL=baseline", "CELL_SIZE=150", f"OUTPUT={tmp_path / 'w.tif'}"
+    )
+    assert_refused(run, "give smaller cells, or use 'Warp (reproject)' with average resampling")
+    assert not (tmp_path / "w.tif").exists()
 
 
-@pytest.mark.parametrize("extra", BAD)
-def test_bad_input_gets_one_sentence_and_exit_code_1(qgis_process, assert_refused, dem, tmp_path, extra):
-    places = {"dem": dem, "folder": tmp_path}
-    values = {"INPUT": dem, "MODEL": "baseline", "TARGET_CRS": "EPSG:32632", "OUTPUT": tmp_path / "warped.tif"}
-    name, value = extra.format(**places).split("=", 1)
-    before = dem.read_bytes()
-    run = qgis_process("run", ID, "--", *(f"{key}={given}" for key, given in {**values, name: value}.items()))
-    assert_refused(run, BAD[extra].format(**places))
-    assert dem.read_bytes() == before and not (tmp_path / "warped.tif").exists()
-
-
-def test_it_works_as_a_step_of_a_saved_model(qgis_process, assert_refused, save_model, dem, tmp_path):
-    out = f"step:warped={tmp_path / 'warped.tif'}"
-    bad = save_model(ID, {"INPUT": str(dem), "TARGET_CRS": "EPSG:3857", "CELL_SIZE": 900}, {"OUTPUT": "warped"})
-    assert_refused(qgis_process("run", bad, "--", out), "give smaller cells")
-    good = save_model(ID, {"INPUT": str(dem), "MODEL": "baseline", "TARGET_CRS": "EPSG:3857"}, {"OUTPUT": "warped"})
-    run = qgis_process("run", good, "--", out)
-    assert run.returncode == 0, run.stderr
-    assert (read(tmp_path / "warped.tif")[0] > 400).any()
-
-
-def test_a_batch_names_and_styles_its_layers_and_what_was_set_on_a_layer_counts(in_qgis, dem, write_dem, tmp_path):
+def test_grids_models_batches_layers_and_refusals(in_qgis, dem, write_dem, tmp_path):
+    """What was set on a layer counts: its CRS and its no-data values."""
+    grid = write_dem(tmp_path / "grid.tif", rows=9, columns=11)
     plain = write_dem(tmp_path / "plain.tif", epsg=0, nodata=None)
-    told = in_qgis(f"""
+    before = dem.read_bytes()
+    wrong = {values.format(dem=dem): sentence for values, sentence in BAD.items()}
+    shares, layers, bad, refused = in_qgis(f"""
         import processing
         from qgis.core import *
+
+        folder, given = {str(tmp_path)!r}, {{"INPUT": {str(dem)!r}, "MODEL": "baseline"}}
+        told({ID!r}, {{**given, "GRID": {str(grid)!r}, "OUTPUT": folder + "/gridded.tif"}})
+        told({ID!r}, {{**given, "EXTENT": "600030,600090,5199910,5199970 [EPSG:32632]", "CELL_SIZE": 15,
+                       "TARGET_CRS": "EPSG:32632", "OUTPUT": folder + "/cut.tif"}})
+        mercator = {{**given, "TARGET_CRS": "EPSG:3857"}}
+        good, wrong_cells = (
+            model_of({ID!r}, values, {{"OUTPUT": "warped"}}) for values in (mercator, {{**mercator, "CELL_SIZE": 900}})
+        )
+        told(good, {{"step:warped": folder + "/step.tif"}})
+        bad = told(wrong_cells, {{"step:warped": folder + "/bad.tif"}})
+        refused = []
+        for text in {list(wrong)!r}:
+            name, value = text.split("=", 1)
+            values = {{**given, "TARGET_CRS": "EPSG:32632", "OUTPUT": folder + "/warped.tif", name: value}}
+            refused.append(told({ID!r}, values))
+
         layer = QgsRasterLayer({str(plain)!r}, "plain")
         layer.setCrs(QgsCoordinateReferenceSystem("EPSG:32632"))
         layer.dataProvider().setUserNoDataValue(1, [QgsRasterRange(530.0, 1e9)])
         QgsProject.instance().addMapLayer(layer)
         shares = []
-        for given in ({str(dem)!r}, layer):
+        for dem in ({str(dem)!r}, layer):
             context = QgsProcessingContext()
             context.setProject(QgsProject.instance())
-            values = {{"INPUT": given, "MODEL": "baseline", "TARGET_CRS": QgsCoordinateReferenceSystem("EPSG:3857"),
+            values = {{"INPUT": dem, "MODEL": "baseline", "TARGET_CRS": QgsCoordinateReferenceSystem("EPSG:3857"),
                       "OUTPUT": "TEMPORARY_OUTPUT"}}
             shares.append(processing.runAndLoadResults({ID!r}, values, context=context)["VALID_SHARE"])
         layers = [one for one in QgsProject.instance().mapLayers().values() if one.id() != layer.id()]
-        answer([shares, sorted([one.name(), one.renderer().type(), one.crs().authid()] for one in layers)])
+        layers = sorted([one.name(), one.renderer().type(), one.crs().authid()] for one in layers)
+        answer([shares, layers, bad, refused])
     """)
-    assert told[0][0] > 0.85 and told[0][1] < 0.75
-    assert told[1] == [["dem warped", "hillshade", "EPSG:3857"], ["plain warped", "hillshade", "EPSG:3857"]]
-
-
-def test_every_parameter_is_a_setting_of_the_job(in_qgis):
-    told = in_qgis("""
-        import dataclasses
-        from neural_terrain.core.jobs import resampledem as job
-        from neural_terrain.processing_provider.parameters import Call
-        from neural_terrain.processing_provider.resampledem import ResampleDem
-        from qgis.core import QgsProcessingContext
-        tool = ResampleDem().create()
-        call = Call(tool, {"OUTPUT": "x.tif"}, QgsProcessingContext())
-        read = {}
-        for parameter in tool.PARAMETERS:
-            read.update(parameter.read(call))
-        fields = dataclasses.fields(job.Settings)
-        defaults = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
-        answer([sorted(read), sorted(f.name for f in fields), [n for n, v in read.items() if v != defaults.get(n, "")],
-                [definition.name() for definition in tool.parameterDefinitions()]])
-    """)
-    assert set(told[0]) <= set(told[1]) and set(told[2]) <= {"output"}
-    assert set(told[1]) - set(told[0]) == {"crs", "no_data"}
-    assert (
-        told[3]
-        == "INPUT BAND TARGET_CRS CELL_SIZE GRID EXTENT MODEL SAMPLING Z_UNIT NODATA COMPRESSION DEVICE OUTPUT".split()
-    )
+    (found, file), (heights, _) = read(tmp_path / "gridded.tif"), read(dem)
+    assert file.GetGeoTransform() == read(grid)[1].GetGeoTransform() and found.shape == (9, 11)
+    assert np.abs(found - heights[:9, :11]).max() < 0.6 and ((found == -9999) == (heights[:9, :11] == -9999)).all()
+    cut, file = read(tmp_path / "cut.tif")
+    assert file.GetGeoTransform() == (600030, 15, 0, 5199975, 0, -15) and cut.shape == (5, 4)
+    assert (read(tmp_path / "step.tif")[0] > 400).any()
+    assert "give smaller cells" in bad and "Traceback" not in bad
+    for said, sentence in zip(refused, wrong.values(), strict=True):
+        assert sentence in said and "Traceback" not in said
+    assert dem.read_bytes() == before and not list(tmp_path.glob("[wb]a*.tif"))
+    assert shares[0] > 0.85 and shares[1] < 0.75
+    assert layers == [["dem warped", "hillshade", "EPSG:3857"], ["plain warped", "hillshade", "EPSG:3857"]]

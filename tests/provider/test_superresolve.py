@@ -31,10 +31,10 @@ BAD = {
     "CELL_SIZE=10 GRID={dem}": "Both a target grid and a cell size were given; give only one of them.",
     "INPUT={folder}/nothing.tif": "which is no raster that can be read; choose a raster layer or file.",
     "OUTPUT={dem}": "is also an input; choose another name for the output.",
-    "OUTPUT={folder}/fine.vrt": "is not a GeoTIFF; let its name end in .tif.",
+    "OUTPUT={folder}/fine.vrt": "must end in .tif or .tiff; rename it.",
     "OUTPUT={folder}/none/fine.tif": "{folder}/none",
     "UNCERTAINTY={folder}/error.tif": "The model baseline does not know its error; leave the uncertainty empty or",
-    "PROVENANCE={dem}": "is also an input; choose another name for the output.",
+    "PROVENANCE={dem}": "is also an input; choose another name for the provenance.",
     "PROVENANCE={folder}/fine.tif": "The output and the provenance are the same file",
     "UNCERTAINTY={folder}/e.tif PROVENANCE={folder}/e.tif": "The uncertainty and the provenance are the same file",
 }

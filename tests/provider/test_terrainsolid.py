@@ -23,7 +23,7 @@ BAD = {
     "Z_FACTOR=0": "Vertical exaggeration is 0.0",
     "MAX_ERROR=0": "Largest error is 0.0 mm",
     "FORMAT=PLY": "Format is 'PLY'; it can be STL, 3MF, OBJ, GLB",
-    "FOOTPRINT={dem}": "is named twice; choose another name for the footprint.",
+    "FOOTPRINT={dem}": "is also an input; choose another name for the footprint.",
 }
 
 

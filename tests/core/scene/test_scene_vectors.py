@@ -28,7 +28,7 @@ def made(
     terrain = Terrain(field.lattice, hills(field.lattice, seed)) if hilly else None
     surroundings = around(area, existing, terrain)
     laid = lay_streets(field, surroundings, StreetSettings(limit=LIMIT))
-    return build_up(fine_field(seed), laid, surroundings, existing, targets or Targets(seed=seed), 0.2)
+    return build_up(fine_field(seed), laid, surroundings, existing, targets or Targets(seed=seed, green_share=0.2))
 
 
 def broken(scene: Scene, existing: Existing, area, heights: Heights | None = None) -> dict[str, int]:
