@@ -108,12 +108,16 @@ train-scene: build/stamps/test-packages
 	@test -n "$(DATA)" || { echo "No data folder was given; say: make train-scene DATA=folder ARGS='prepare'." >&2; exit 2; }
 	@$(CLEAN) DATA="$(abspath $(DATA))" $(ENGINE_PYTHON) tests/benchmarks/scene_training.py $(ARGS)
 
-# Two runs, because two interpreters: the library's tests in the engine, the plugin's in QGIS's Python.
+# Two runs side by side, because two interpreters: the library's tests in the engine, the plugin's in QGIS's Python. What
+# the first one says comes whole when it ends. A shell's background jobs are deaf to Ctrl-C unless told otherwise.
 test: ready build/stamps/test-packages
-	@$(CLEAN) $(ENGINE_PYTHON) -m pytest tests/core tests/test_*.py $(PYTEST); library=$$?; \
+	@( trap - INT; $(CLEAN) $(ENGINE_PYTHON) -m pytest tests/core tests/test_*.py -o cache_dir=build/pytest_library \
+		$(PYTEST) > build/library.log 2>&1; code=$$?; \
+		printf '\n--- In the engine'"'"'s Python (build/library.log):\n'; cat build/library.log; exit $$code ) & library=$$!; \
 	$(CLEAN) "$(QGIS_PYTHON)" -m pytest tests/provider tests/plugin $(PYTEST); plugin=$$?; \
-	test $$library = 0 || echo "FAILED in the engine's Python (first run above)." >&2; \
-	test $$plugin = 0 || echo "FAILED in QGIS's Python (second run above)." >&2; \
+	wait $$library; library=$$?; \
+	test $$library = 0 || echo "FAILED in the engine's Python (build/library.log, also above)." >&2; \
+	test $$plugin = 0 || echo "FAILED in QGIS's Python (the other run above)." >&2; \
 	test $$library = 0 -a $$plugin = 0
 
 check: build/stamps/tools build/stamps/engine

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import glob
 import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import TerrainError
@@ -49,6 +51,19 @@ def free_bytes(path: str | Path) -> int:
     return shutil.disk_usage(Path(path).parent).free
 
 
+def require_room(path: str | Path, need_bytes: float, what: str, instead: str) -> None:
+    """Refuse files beside ``path`` that its disk has no room for: what is mapped into memory ends the process there.
+
+    ``what`` needs them while it is made; ``instead`` is what else can be done but to make room.
+    """
+    free = free_bytes(path)
+    if free < need_bytes:
+        raise TerrainError(
+            f"{what} needs about {megabytes(need_bytes)} while it is made, but only {megabytes(free)} are free in "
+            f"{Path(path).parent}; make room, choose another folder, {instead}."
+        )
+
+
 def megabytes(size_bytes: float) -> str:
     """A size in words, such as ``120 MB`` or ``0.29 MB``."""
     size_mb = size_bytes / 2**20
@@ -61,27 +76,123 @@ def abandon_unfinished() -> None:
         _remove(part)
 
 
+class Together:
+    """Files under way that take their places together, see :func:`together`."""
+
+    def __init__(self) -> None:
+        self._places: list[_Place] = []
+        self._ends = contextlib.ExitStack()
+
+    def part(self, path: str | Path, before: Callable[[], None] = lambda: None) -> Path:
+        """Name of a file to write, with the ending of ``path``; ``before`` is done right before it takes its place."""
+        target = Path(path)
+        part = _place(target, f".part{target.suffix}")
+
+        def put() -> None:
+            before()
+            part.replace(target)
+
+        def end() -> None:
+            _remove(part)
+            _unfinished.discard(part)
+
+        _unfinished.add(part)
+        self.add(target, put, end)
+        return part
+
+    def add(self, target: Path, put: Callable[[], None], end: Callable[[], None]) -> None:
+        """Take up a file that ``put`` brings to its place; ``end`` removes what is left, whatever came of the file."""
+        self._ends.callback(end)
+        self._places.append(_Place(target, put))
+
+    def put_in_place(self) -> None:
+        """Bring all files to their places, or none: where one cannot be, those before it are taken back."""
+        with contextlib.ExitStack() as undone:
+            for place in self._places:
+                with _named(place.target):
+                    if len(self._places) > 1 and not place.target.is_dir():
+                        undone.callback(place.keep())
+                    place.put()
+            undone.pop_all()
+        for place in self._places:
+            _remove(place.kept)
+
+    @contextlib.contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Name the file that was taken up last where the system fails; remove what is left in the end."""
+        with self._ends:
+            try:
+                yield
+            except OSError as error:
+                if not self._places:
+                    raise
+                raise _unwritten(self._places[-1].target, error) from error
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A file's place, and what brings it there."""
+
+    target: Path
+    put: Callable[[], None]
+
+    @property
+    def kept(self) -> Path:
+        """Name under which an old file is kept until all new ones are in their places."""
+        return self.target.with_name(f".{self.target.name}.{_owner[0]}.{os.getpid()}.old")
+
+    def keep(self) -> Callable[[], None]:
+        """Keep an old file under a second name; returns what puts it back, or removes the new one where none was."""
+        if not self.target.exists():
+            return functools.partial(self.target.unlink, missing_ok=True)
+        _remove(self.kept)
+        try:
+            os.link(self.target, self.kept)
+        except OSError:  # a disk without second names
+            self.target.replace(self.kept)
+        return self._put_back
+
+    def _put_back(self) -> None:
+        if self.target.exists() and self.target.samefile(self.kept):
+            _remove(self.kept)
+        else:
+            self.kept.replace(self.target)
+
+
+@contextlib.contextmanager
+def _named(target: Path) -> Iterator[None]:
+    """Errors of the system say which file they are about."""
+    try:
+        yield
+    except OSError as error:
+        raise _unwritten(target, error) from error
+
+
+def _unwritten(target: Path, error: OSError) -> TerrainError:
+    return TerrainError(
+        f"The file {target} cannot be written ({error.strerror or error}); close it in other programs, free some "
+        "disk space, or choose another place."
+    )
+
+
+@contextlib.contextmanager
+def together() -> Iterator[Together]:
+    """Names of files to write, which take their places when the block is left: all of them, or none.
+
+    Whatever ends the block early, the unfinished files are removed and the old ones are as they were. Errors of the
+    system come as :class:`TerrainError`.
+    """
+    files = Together()
+    with files.under_way():
+        yield files
+        files.put_in_place()
+
+
 @contextlib.contextmanager
 def written(path: str | Path) -> Iterator[Path]:
-    """Name of a file to write, with the ending of ``path``; it takes the place of ``path`` when the block is left.
-
-    Whatever ends the block early, the unfinished file is removed and ``path`` is as it was. Errors of the system come
-    as :class:`TerrainError`.
-    """
-    target = Path(path)
-    part = _place(target, f".part{target.suffix}")
-    _unfinished.add(part)
-    try:
-        yield part
-        part.replace(target)
-    except OSError as error:
-        raise TerrainError(
-            f"The file {target} cannot be written ({error.strerror or error}); close it in other programs, free some "
-            "disk space, or choose another place."
-        ) from error
-    finally:
-        _remove(part)
-        _unfinished.discard(part)
+    """Name of one file to write, with the ending of ``path``; like :func:`together`."""
+    with together() as files:
+        yield files.part(path)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """Machine code for this computer: made once, before it is needed, so that a user hears why the first run takes a while.
 
-Joins the parts that are compiled, :mod:`.mesh` and :mod:`.mesh_check`. One process at a time makes the code, and the
-others wait for it, such as the workers of a cluster that all begin at once.
+Joins the parts that are compiled: :mod:`.mesh` and :mod:`.mesh_check`, and those of scenes, which are imported when
+they are asked for. One process at a time makes the code, and the others wait for it, such as the workers of a cluster
+that all begin at once.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import shapely
 
 from . import lock, mesh, mesh_check
 from .compiled import kept_folder, machine
@@ -29,16 +31,16 @@ def prepare(progress: Progress | None = None, *names: str) -> None:
     """Compile what triangulation, cutting and checking need, or those of :data:`STEPS` that are named, unless it is
     there.
     """
-    wanted = [name for name in names or STEPS if not _sign(name).exists()]
+    wanted = [name for name in names or MESHES if not _sign(name).exists()]
     if not wanted:
         return
     progress = progress or Progress()
     with _alone(progress):
         wanted = [name for name in wanted if not _sign(name).exists()]
         if wanted:
-            progress.info("The code that makes meshes is prepared for this computer, once; this takes a minute or two.")
+            progress.info("Machine code is prepared for this computer, once; this takes a minute or two.")
         for number, name in enumerate(wanted):
-            progress.report(0, f"Preparing the mesh code for this computer, once: step {number + 1} of {len(wanted)}")
+            progress.report(0, f"Preparing machine code for this computer, once: step {number + 1} of {len(wanted)}")
             STEPS[name]()
             with contextlib.suppress(OSError):
                 _sign(name).touch()
@@ -61,7 +63,7 @@ def _alone(progress: Progress) -> Iterator[None]:
             break
         except TerrainError:  # another process has it
             if not said:
-                progress.info("Another run prepares the mesh code for this computer; waiting for it.")
+                progress.info("Another run prepares machine code for this computer; waiting for it.")
             said = True
             time.sleep(POLL_S)
     with file:
@@ -102,5 +104,49 @@ def _make() -> None:
     mesh.triangulate(heights, valid, max_triangles=200, workers=1)
 
 
-STEPS: dict[str, Callable[[], None]] = {"cut": _cut, "check": _check, "make": _make}
-"""What can be prepared."""
+def _streets() -> None:
+    """Two pieces of a net on a slope, which have to be traced, joined and laid gently; the net as cells."""
+    from .scene.fields import FINE_M, Frame, kerb_distance, road_fields
+    from .scene.vectors import around, lay_streets, nothing
+    from .streets.build import StreetSettings
+    from .streets.street_field import FALL_M, Lattice, StreetField
+    from .streets.terrain import Terrain
+
+    lattice = Lattice(0.0, 400.0, 10.0, 40, 40)
+    row, col = np.mgrid[:40, :40]
+    across, down = np.where(col < 18, abs(row - 12.5), 99.0), np.where(row > 16, abs(col - 28.5), 99.0)
+    near = np.clip(1 - np.minimum(across, down) * lattice.cell_m / FALL_M, 0, 1)
+    field = StreetField(lattice, near, np.where(across < down, near, -near), np.zeros_like(near), np.zeros_like(near))
+    ground = around(shapely.box(*lattice.bounds), nothing(), Terrain(lattice, (col + row) * 0.8))
+    net = lay_streets(field, ground, StreetSettings()).network
+    frame = Frame(0, 400, 400, 400)
+    road_fields(net.lines, net.rank, frame)
+    kerb_distance(net.lines, net.width_m, frame, FINE_M)
+
+
+def _buildings() -> None:
+    """Houses in a row, and one that stands already."""
+    from .buildings.build import FineField, Targets
+    from .scene.fields import FINE_M, Frame, building_fields, shares
+    from .scene.vectors import around, build_up, nothing
+    from .streets.build import StreetResult
+    from .streets.network import empty
+    from .streets.street_field import Lattice
+
+    lattice = Lattice(0.0, 200.0, float(FINE_M), 100, 100)
+    row, col = np.mgrid[:100, :100]
+    wall_m = 12.0 - 2.0 * np.maximum(abs(row % 20 - 9.5), abs(col % 14 - 6.5))
+    wall_m[0, 0] = 1.0  # a speck, which goes
+    fields = FineField(lattice, *(one.astype(np.float32) for one in (wall_m > 0, wall_m, np.full_like(wall_m, 9.0))))
+    ground, house = around(shapely.box(*lattice.bounds), nothing()), np.array([shapely.box(20, 20, 32, 31)])
+    build_up(fields, StreetResult(empty(), ()), ground, nothing(), Targets(coverage=0.3))
+    frame = Frame(0, 200, 200, 200)
+    building_fields(house, np.array([8.0]), frame)
+    shares(house, frame, FINE_M)
+
+
+MESHES = ("cut", "check", "make")
+STEPS: dict[str, Callable[[], None]] = {
+    "cut": _cut, "check": _check, "make": _make, "streets": _streets, "buildings": _buildings,
+}  # fmt: skip
+"""What can be prepared; :data:`MESHES` are those of meshes."""

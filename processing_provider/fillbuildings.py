@@ -36,24 +36,8 @@ class FillBuildings(TerrainAlgorithm):
         ),
         parameters.water("Polygons that nothing is built on, in any CRS."),
         parameters.style(),
-        parameters.number(
-            "COVERAGE",
-            "Coverage (%)",
-            "Share of the land that buildings cover in the end, those from before included, in per cent. Empty: free.",
-            low=0.0,
-        ),
-        parameters.number(
-            "FAR", "Floor-area ratio", "Area of all new floors over area of the land. Empty: free.", low=0.0
-        ),
-        parameters.number(
-            "MEAN_HEIGHT",
-            "Mean height (m)",
-            "Mean height of the new buildings in metres, weighted by their footprints. Empty: free.",
-            low=0.0,
-        ),
-        parameters.steps(),
-        parameters.scene_seed(),
-        parameters.device(advanced=True),
+        *parameters.wishes(),
+        *parameters.model_run(),
         parameters.vector_output(
             "OUTPUT",
             "Buildings",
@@ -70,9 +54,7 @@ class FillBuildings(TerrainAlgorithm):
         Output("DELIVERED_COVERAGE", "Coverage (%)", "coverage"),
         Output("DELIVERED_FAR", "Floor-area ratio", "far"),
         Output("DELIVERED_HEIGHT", "Mean height (m)", "mean_height"),
-        Output("SECONDS", "Seconds", "seconds"),
-        Output("MODEL_USED", "Model", "model", is_number=False),
-        Output("DEVICE_USED", "Device used", "device", is_number=False),
+        *parameters.RUN_OUTPUTS,
     )
 
     def layer_name(self, parameter: Parameter, values: dict) -> str:

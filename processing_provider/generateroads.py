@@ -37,9 +37,7 @@ class GenerateRoads(TerrainAlgorithm):
             "Length of all streets over the area of the land, in km per km2. Old towns have 15 to 25. Empty: free.",
             low=0.0,
         ),
-        parameters.steps(),
-        parameters.scene_seed(),
-        parameters.device(advanced=True),
+        *parameters.model_run(),
         parameters.vector_output(
             "OUTPUT",
             "Roads",
@@ -63,9 +61,7 @@ class GenerateRoads(TerrainAlgorithm):
         Output("DENSITY", "Street density (km/km2)", "density"),
         Output("COMPONENTS", "Parts of the network that are not connected", "components"),
         Output("COMPONENTS_BEFORE", "Parts before joining", "components_before"),
-        Output("SECONDS", "Seconds", "seconds"),
-        Output("MODEL_USED", "Model", "model", is_number=False),
-        Output("DEVICE_USED", "Device used", "device", is_number=False),
+        *parameters.RUN_OUTPUTS,
     )
 
     def layer_name(self, parameter: Parameter, values: dict) -> str:

@@ -46,16 +46,7 @@ class GenerateScene(SceneAlgorithm):
             "the buildings are made anew. style: nothing stays, but the scene resembles them.",
         ),
         parameters.style(),
-        parameters.number(
-            "COVERAGE", "Coverage (%)", "Share of the land that buildings cover, in per cent. Empty: free.", low=0.0
-        ),
-        parameters.number("FAR", "Floor-area ratio", "Area of all floors over area of the land. Empty: free.", low=0.0),
-        parameters.number(
-            "MEAN_HEIGHT",
-            "Mean height (m)",
-            "Mean height of buildings in metres, weighted by their footprints. Empty: free.",
-            low=0.0,
-        ),
+        *parameters.wishes(),
         parameters.number(
             "GREEN",
             "Green share (%)",
@@ -63,10 +54,7 @@ class GenerateScene(SceneAlgorithm):
             low=0.0,
         ),
         parameters.finest(),
-        parameters.steps(),
-        parameters.max_grade(),
-        parameters.scene_seed(),
-        parameters.device(advanced=True),
+        *parameters.model_run(parameters.max_grade()),
         parameters.vector_output(
             "OUTPUT",
             "Scene",
@@ -115,9 +103,7 @@ class GenerateScene(SceneAlgorithm):
         Output("DELIVERED_GREEN", "Green share (%)", "green"),
         Output("COMPONENTS", "Parts of the street network that are not connected", "components"),
         Output("VIOLATIONS", "Broken rules found by the proofs", "violations"),
-        Output("SECONDS", "Seconds", "seconds"),
-        Output("MODEL_USED", "Model", "model", is_number=False),
-        Output("DEVICE_USED", "Device used", "device", is_number=False),
+        *parameters.RUN_OUTPUTS,
     )
 
     def group_name(self, values: dict) -> str:

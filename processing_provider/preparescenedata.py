@@ -33,7 +33,7 @@ class PrepareSceneData(SceneAlgorithm):
         parameters.number(
             "Z_LIMIT",
             "Limit of anomalies",
-            "A feature whose size or height is farther from the median than so many robust standard deviations is "
+            "A building whose size or height is farther from the median than so many robust standard deviations is "
             "dropped, or loses its height.",
             default=job.DEFAULT_Z_LIMIT,
             low=1.0,
@@ -56,7 +56,7 @@ class PrepareSceneData(SceneAlgorithm):
         ),
     )
     LAYERS = (
-        SceneLayer("landcover", "Land cover", "land use"),
+        SceneLayer("landcover", "Land cover", "land cover"),
         SceneLayer("roads", "Roads", "roads"),
         SceneLayer("buildings", "Buildings", "buildings"),
         SceneLayer("dropped", "Dropped or changed", "dropped"),

@@ -32,6 +32,7 @@ RANK = "neuralterrain/rank"
 """Property of a layer: layers of a group with a greater one lie above."""
 
 _names: Counter[str] = Counter()
+"""How many groups of a name there were since the project was new."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +115,16 @@ class SceneAlgorithm(TerrainAlgorithm):
 
     LAYERS: ClassVar[tuple[SceneLayer, ...]] = ()
     RASTERS: ClassVar[tuple[SceneLayer, ...]] = ()
+    listens: ClassVar[bool] = False
+    """Whether names are counted anew for each new project."""
 
     def prepareAlgorithm(
         self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> bool:
         """Make the stylers of all layers here, on the main thread."""
+        if not SceneAlgorithm.listens:
+            QgsProject.instance().cleared.connect(_names.clear)
+            SceneAlgorithm.listens = True
         ready = super().prepareAlgorithm(parameters, context, feedback)
         for rank, layer in enumerate((*self.RASTERS, *self.LAYERS), start=1):
             self._stylers[layer.name] = styling.kept(GroupStyler(layer, rank))

@@ -58,11 +58,12 @@ OBJECTS_SCALE = 4_000
 LAND = (
     ("green", "Green", "#cbe0b4"),
     ("housing", "Housing", "#f5f2eb"),
-    ("mixed", "Mixed use", "#f6eee1"),
-    ("centre", "Centre", "#f5e8da"),
-    ("industry", "Industry", "#e8e6ee"),
+    ("mixed", "Mixed use", "#f5e8d3"),
+    ("centre", "Centre", "#f0d8c6"),
+    ("industry", "Industry", "#e2dfec"),
     ("water", "Water", "#abd0e2"),
 )
+COVER = (("water", "Water", "#abd0e2"), ("green", "Green", "#cbe0b4"))
 OTHER_LAND = "#ebe7df"
 
 RED, AMBER = "#c8102e", "#d98a14"
@@ -138,13 +139,21 @@ def _building(colour: str, height: str = 'coalesce("height_m", 4)') -> QgsSymbol
 
 def style_land_use(layer: QgsVectorLayer) -> None:
     """Fill areas by their use, without outlines."""
-    plain = {"outline_style": "no"}
-    categories = [
-        QgsRendererCategory(use, QgsFillSymbol.createSimple({**plain, "color": colour}), label)
-        for use, label, colour in LAND
+    layer.setRenderer(_filled("use", LAND))
+
+
+def style_land_cover(layer: QgsVectorLayer) -> None:
+    """Fill areas by their class, without outlines."""
+    layer.setRenderer(_filled("class", COVER))
+
+
+def _filled(attribute: str, classes: tuple[tuple[str, str, str], ...]) -> QgsCategorizedSymbolRenderer:
+    """Fills by class, with its label and colour, and one for all other classes."""
+    fills = [
+        QgsRendererCategory(word, QgsFillSymbol.createSimple({"outline_style": "no", "color": colour}), label)
+        for word, label, colour in (*classes, (None, "Other", OTHER_LAND))
     ]
-    categories.append(QgsRendererCategory(None, QgsFillSymbol.createSimple({**plain, "color": OTHER_LAND}), "Other"))
-    layer.setRenderer(QgsCategorizedSymbolRenderer("use", categories))
+    return QgsCategorizedSymbolRenderer(attribute, fills)
 
 
 def style_blocks(layer: QgsVectorLayer) -> None:

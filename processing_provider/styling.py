@@ -51,7 +51,8 @@ CONTOURS = "contours"
 
 SCENE = {
     "roads": scene_styling.style_roads, "buildings": scene_styling.style_buildings,
-    "land use": scene_styling.style_land_use, "blocks": scene_styling.style_blocks,
+    "land use": scene_styling.style_land_use, "land cover": scene_styling.style_land_cover,
+    "blocks": scene_styling.style_blocks,
     "junctions": scene_styling.style_junctions, "violations": scene_styling.style_violations,
     "dropped": scene_styling.style_dropped, "objects": scene_styling.style_objects,
 }  # fmt: skip

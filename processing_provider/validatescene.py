@@ -27,6 +27,12 @@ class ValidateScene(TerrainAlgorithm):
         ),
         parameters.polygons("BUILDINGS", "Buildings", "Footprints to judge, in any CRS."),
         parameters.polygons("BLOCKS", "Blocks", "Blocks to judge, in any CRS."),
+        parameters.area(
+            "Polygons that the layers were made for, in any CRS. Blocks may end at their edge, streets on two of them "
+            "may be apart, and existing features that touch them must be there. Empty: no edge excuses streets that "
+            "are apart.",
+            optional=True,
+        ),
         parameters.water("Polygons that no building may stand in, in any CRS."),
         parameters.measured_dem("Heights of the ground, which grades are judged on. Empty: they are not. Any CRS."),
         parameters.band(parent="DEM"),

@@ -19,11 +19,13 @@ from ..blocks.faces import Blocks, carriageways
 from ..progress import Progress
 from ..streets.build import Surroundings
 from ..streets.network import Network
+from ..streets.obstacles import pieces_of
 from ..streets.street_field import Lattice
 from . import walls as straight
 from .footprints import apart, closed, cut, parted
 from .infill import chance, filled_in
-from .instances import arcs, gaps, labelled
+from .instances import Squares, arcs, gaps, labelled, thresholds
+from .squaring import divided, squared
 from .storeys import Storeys, storeys
 
 Floats = NDArray[np.float64]
@@ -32,12 +34,17 @@ Shapes = NDArray[Any]
 
 SETBACK_M = 0.4
 FREE_SHIFT_M = 0.5
-MOST_SHIFT_M = 1.6
+MOST_SHIFT_M = 0.8
 CLOSE_ENOUGH = 0.003
 LEAST_GAP_M, GAPS_M = 0.4, (0.6, 2.0)
 """Neighbours with more open ground between them do not touch, but have a gap of so much."""
 NEIGHBOURS, NEAR_M, ALIKE_DEG, ALIGNED = 8, 70.0, 12.0, 0.8
 """A building takes the mean direction of so many neighbours if these agree so well, and it nearly has it itself."""
+KEPT_M = 50.0
+ROUNDS, FACTOR, WISH, SLACK_CELLS = 2, (0.5, 2.2), (0.5, 1.6), 30.0
+"""Squares of this side keep the covered ground that the fields have there; found in so many rounds."""
+DECIDED, STREET_WEIGHT = 0.5, 2.0
+"""Buildings whose walls agree less on a direction take that of their surroundings, the street counting so much."""
 TILE_M, TILE_MARGIN_M = 2000.0, 200.0
 """Buildings are made in squares of this size in the world's lattice; the fields are read so far beyond."""
 
@@ -54,6 +61,8 @@ class FineField:
         Distance from the nearest wall, positive inside buildings.
     height_m
         Height of the nearest building; 0 where unknown.
+    usual
+        Ground that a building usually takes in m2, on a coarser lattice; None where that is not known.
 
     """
 
@@ -61,6 +70,7 @@ class FineField:
     share: NDArray[np.floating[Any]]
     wall_m: NDArray[np.floating[Any]]
     height_m: NDArray[np.floating[Any]]
+    usual: tuple[Lattice, NDArray[np.floating[Any]]] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,11 +110,13 @@ class Site:
 
 
 def site_of(network: Network, around: Surroundings) -> Site:
-    """Streets with a setback, water and existing buildings."""
-    standing = np.array([shapely.buffer(around.buildings, 0.3, join_style="mitre"), shapely.buffer(around.water, 0.5)])
-    taken = np.concatenate([carriageways(network, SETBACK_M), shapely.get_parts(standing)])
+    """Streets with a setback, water, parks and existing buildings."""
+    unbuilt = shapely.buffer([around.water, around.parks], 0.5)
+    standing = [shapely.buffer(around.buildings, 0.3, join_style="mitre"), *unbuilt]
+    taken = np.concatenate([carriageways(network, SETBACK_M), pieces_of(standing)])
     land = shapely.difference(around.area, around.water)
     inside = shapely.intersection(around.buildings, around.area)
+    shapely.prepare(land)
     return Site(around.area, land, taken[~shapely.is_empty(taken)], float(land.area), float(inside.area))
 
 
@@ -163,7 +175,6 @@ class Tile:
 def tiles(lattice: Lattice, land: Any) -> list[Tile]:
     """Tiles of a lattice that hold land, from south-west to north-east."""
     west, south, east, north = lattice.bounds
-    shapely.prepare(land)
     found = []
     for y in np.arange(np.floor(south / TILE_M), np.ceil(north / TILE_M)) * TILE_M:
         for x in np.arange(np.floor(west / TILE_M), np.ceil(east / TILE_M)) * TILE_M:
@@ -194,18 +205,68 @@ def _of_tile(
     share, wall_m, height_m = (
         np.asarray(values[tile.window], np.float64) for values in (fields.share, fields.wall_m, fields.height_m)
     )
-    label = labelled(share, wall_m)
-    if not label.any():
-        return np.zeros(0, object), np.zeros(0)
-    window = FineField(lattice, share, wall_m, height_m)
-    inside = _middles_in(label, lattice, tile.bounds)
+    window = FineField(lattice, share, wall_m, height_m, fields.usual)
     around = shapely.box(*tile.bounds).buffer(2 * TILE_MARGIN_M, join_style="mitre")
     near = network.take(shapely.intersects(network.lines, around))
     taken = site.taken[shapely.intersects(site.taken, around)]
-    shapes = _shaped(label, window, near, replace(site, taken=taken), (*goal, inside))
-    height = _median_heights(label, height_m)
-    keep = ~shapely.is_missing(shapes)
-    return shapes[keep], height[keep]
+    return _kept(window, near, replace(site, taken=taken), (*goal, tile.bounds))
+
+
+Goal = tuple[float, float, tuple[float, float, float, float]]
+"""Ground to be covered in m2, the most that walls are moved in metres, and the bounds of a tile."""
+
+
+def _kept(fields: FineField, network: Network, site: Site, goal: Goal) -> tuple[Shapes, Floats]:
+    """Footprints and heights; what is built is outlined wider or closer, square by square, until each square has about
+    the covered ground that it is to have.
+    """
+    wanted_m2, most_m, bounds = goal
+    share, wall_m, height_m = (
+        np.asarray(values, np.float64) for values in (fields.share, fields.wall_m, fields.height_m)
+    )
+    cell_m = fields.lattice.cell_m
+    first = round(-fields.lattice.north_m / cell_m), round(fields.lattice.west_m / cell_m)
+    squares = Squares((fields.lattice.rows, fields.lattice.cols), round(KEPT_M / cell_m), first)
+    covered = squares.sums(share)
+    wish = float(np.clip(wanted_m2 / max(float(_inside(fields, bounds).sum()) * cell_m**2, 1.0), *WISH))
+    factor = np.full(covered.shape, wish)
+    for turn in range(ROUNDS + 1):
+        label = labelled(share, wall_m, thresholds(share, squares, factor))
+        if not label.any():
+            break
+        inside = _middles_in(label, fields.lattice, bounds)
+        if turn == ROUNDS:
+            shapes, axis = _shaped(label, fields, network, site, (wanted_m2, most_m, inside))
+            keep = ~shapely.is_missing(shapes)
+            return _divided(shapes[keep], axis[keep], _median_heights(label, height_m)[keep], (fields, site))
+        shapes, _ = _shaped(label, fields, network, site, (wanted_m2, 0.0, np.ones_like(inside)))
+        made = squares.sums(_spread(shapes, label))
+        missing = (wish * covered + SLACK_CELLS) / (made / cell_m**2 + SLACK_CELLS)
+        factor = np.clip(factor * missing, *FACTOR)
+    return np.zeros(0, object), np.zeros(0)
+
+
+def _divided(shapes: Shapes, axis: Floats, height: Floats, place: tuple[FineField, Site]) -> tuple[Shapes, Floats]:
+    """Footprints that are several buildings as such, where the fields say how large one is."""
+    fields, site = place
+    if fields.usual is None or not len(shapes):
+        return shapes, height
+    lattice, usual = fields.usual
+    at = shapely.get_coordinates(shapely.centroid(shapes))
+    parts, owner = divided(shapes, axis, np.asarray(lattice.sample(usual, at), np.float64))
+    parts = apart(cut(parts, site.taken, site.area))
+    keep = ~shapely.is_missing(parts)
+    return parts[keep], height[owner[keep]]
+
+
+def _inside(fields: FineField, bounds: tuple[float, float, float, float]) -> NDArray[np.floating[Any]]:
+    return fields.share[fields.lattice.within(bounds, 0.0)]
+
+
+def _spread(shapes: Shapes, label: NDArray[np.int32]) -> Floats:
+    """Ground of footprints in m2, spread evenly over the cells of their labels."""
+    area = np.concatenate([[0.0], np.nan_to_num(shapely.area(shapes))])
+    return np.asarray((area / np.maximum(np.bincount(label.ravel(), minlength=len(area)), 1))[label])
 
 
 def _middles_in(
@@ -229,14 +290,16 @@ def _middles(label: NDArray[np.int32], lattice: Lattice) -> Floats:
 def _shaped(
     label: NDArray[np.int32], fields: FineField, network: Network, site: Site,
     goal: tuple[float, float, NDArray[np.bool_]],
-) -> Shapes:  # fmt: skip
-    """Footprints of chosen labels whose area comes nearest to a goal by moving outer walls by so much at most."""
+) -> tuple[Shapes, Floats]:  # fmt: skip
+    """Footprints of chosen labels, whose area comes nearest to a goal by moving outer walls, and their axes."""
     wanted_m2, most_m, inside = goal
     count = int(label.max()) + 1
     points, begins, sides, ends = arcs(label, np.asarray(fields.wall_m, np.float64))
     drawn = straight.straight_walls(fields.lattice.ground(points), begins, sides, ends)
-    axis = _with_neighbours(straight.axes(drawn, count), _middles(label, fields.lattice))
-    axis = straight.to_street(axis, _street_axes(label, fields.lattice, network))
+    middles, street = _middles(label, fields.lattice), _street_axes(label, fields.lattice, network)
+    axis, agreed = straight.axes(drawn, count)
+    axis = _with_neighbours(_decided(axis, agreed, middles, street), middles)
+    axis = straight.to_street(axis, street)
     corners = straight.corners_of(straight.snapped(drawn, axis))
     pairs, gap_m = gaps(label, fields.share, fields.lattice.cell_m)
     wide = gap_m > LEAST_GAP_M
@@ -244,9 +307,10 @@ def _shaped(
     own = np.isin(corners.walls.sides, 1 + np.flatnonzero(inside)).any(axis=1)
     outer_m = float(corners.walls.length[(corners.outward != 0) & own].sum())
     shift, best = 0.0, (np.inf, np.zeros(count - 1, object))
-    for _ in range(3):
+    for _ in range(3 if most_m else 1):
         drawn_shapes = parted(closed(corners.walls, corners.places(shift), count), *between)
         drawn_shapes[~inside] = None
+        drawn_shapes = squared(drawn_shapes, axis[1:])
         shapes = apart(cut(drawn_shapes, site.taken, site.area))
         missing = wanted_m2 - float(np.nansum(shapely.area(shapes)))
         if abs(missing) < best[0]:
@@ -254,7 +318,21 @@ def _shaped(
         if abs(missing) < CLOSE_ENOUGH * site.land_m2:
             break
         shift = float(np.clip(shift + missing / max(outer_m, 1.0), -most_m, most_m))
-    return best[1]
+    return best[1], axis[1:]
+
+
+def _decided(axis: Floats, agreed: Floats, middles: Floats, street: Floats) -> Floats:
+    """Axes of buildings whose walls do not agree on one: those of neighbours that do, and of their street."""
+    if len(middles) < 2:
+        return axis
+    away, near = cKDTree(middles).query(middles, k=min(2 * NEIGHBOURS, len(middles)), distance_upper_bound=NEAR_M)
+    known = np.isfinite(away)
+    four = np.append(agreed[1:] ** 2 * np.exp(4j * axis[1:]), 0.0)
+    mean = four[np.where(known, near, len(middles))].sum(axis=1)
+    along = np.where(np.isfinite(street[1:]), STREET_WEIGHT * np.exp(4j * np.nan_to_num(street[1:])), 0.0)
+    out = axis.copy()
+    out[1:] = np.where(agreed[1:] < DECIDED, np.angle(mean + along) / 4, axis[1:])
+    return out
 
 
 def _with_neighbours(axis: Floats, middles: Floats) -> Floats:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..blocks.faces import Blocks
 from ..streets.network import GRID_M, snap
+from ..streets.obstacles import Obstacles
 
 Floats = NDArray[np.float64]
 Shapes = NDArray[Any]
@@ -62,6 +63,7 @@ def _leftovers(blocks: Shapes, standing: Shapes, side_m: float, seed: int) -> Sh
             inner = shapely.difference(inner, yards, grid_size=GRID_M)
         open_m = shapely.buffer(shapely.buffer(inner, -NARROW_M, join_style="mitre"), NARROW_M, join_style="mitre")
         if not open_m.is_empty:
+            open_m = shapely.make_valid(open_m, method="structure", keep_collapsed=False)
             ground = _polygons(np.array([shapely.intersection(open_m, inner, grid_size=GRID_M)], object))
             found += [_cut_up(part, block, side_m) for part in ground]
     lots = _polygons(np.concatenate(found))
@@ -87,7 +89,10 @@ def _cut_up(ground: Any, block: Any, side_m: float) -> Shapes:
         x * side_m, y * side_m, (x + 1) * side_m - 2 * YARD_M, (y + 1) * side_m - 2 * YARD_M
     )  # fmt: skip
     cells = shapely.transform(cells, lambda at: at @ turn + points[0])
-    return _polygons(np.asarray(shapely.intersection(cells, ground, grid_size=GRID_M), object))
+    pieces = Obstacles(ground)
+    cells = cells[pieces.touch(cells)]
+    ground_of = np.array([pieces.near(cell) for cell in cells], object)
+    return _polygons(np.asarray(shapely.intersection(cells, ground_of, grid_size=GRID_M), object))
 
 
 def chance(shapes: Shapes, seed: int) -> Floats:
@@ -106,13 +111,14 @@ def chance(shapes: Shapes, seed: int) -> Floats:
 def _offers(blocks: Shapes, side_m: float, seed: int) -> Iterator[Shapes]:
     """Rows of lots from kerbs inward until no ground is left, then again with smaller ones in between."""
     for factor, gap_m in PASSES:
-        side, distance = factor * side_m, 2.0 if factor == 1.0 else 1.0
+        side, distance, wide = factor * side_m, 2.0 if factor == 1.0 else 1.0, blocks
         while True:
-            inner = shapely.buffer(blocks, -distance, join_style="mitre")
-            inner = inner[~shapely.is_empty(inner)]
-            if not len(inner):
+            inner = shapely.buffer(wide, -distance, join_style="mitre")
+            left = ~shapely.is_empty(inner)
+            if not left.any():
                 break
-            yield _lots(blocks, shapely.simplify(inner, 0.5), (side, gap_m), seed)
+            wide = wide[left]
+            yield _lots(wide, shapely.simplify(inner[left], 0.5), (side, gap_m), seed)
             distance += side + ROW_M * factor
 
 
@@ -162,13 +168,16 @@ def _row(a: Floats, b: Floats, sizes_m: tuple[float, float], seed: int) -> list[
 
 def _first_come(lots: Shapes, placed: list[Any]) -> list[Any]:
     """Lots in order, without those too near to an earlier one."""
-    kept: list[Any] = []
+    if not len(lots):
+        return []
     whole = np.array([*placed, *lots], object)
-    if not len(whole):
-        return kept
-    one, two = shapely.STRtree(whole).query(whole, "dwithin", distance=CLEAR_M)
+    lot, other = shapely.STRtree(whole).query(lots, "dwithin", distance=CLEAR_M)
+    lot += len(placed)
+    earlier = other < lot
+    lot, other = lot[earlier], other[earlier]
+    order = np.lexsort((other, lot))
     gone = np.zeros(len(whole), bool)
-    for a, b in sorted(zip(one.tolist(), two.tolist(), strict=True), key=lambda pair: (max(pair), min(pair))):
-        if a < b and not gone[a]:
+    for a, b in zip(other[order].tolist(), lot[order].tolist(), strict=True):
+        if not gone[a]:
             gone[b] = True
-    return [lot for lot, out in zip(lots, gone[len(placed) :], strict=True) if not out]
+    return [each for each, out in zip(lots, gone[len(placed) :], strict=True) if not out]

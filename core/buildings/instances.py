@@ -7,6 +7,7 @@ y southward.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,68 @@ Labels = NDArray[np.int32]
 STRAIGHT_M, DIAGONAL_M = 2.12, 3.0
 """Neighbouring cells whose distances from walls add up to more have no wall between them."""
 REACH_CELLS = 3.0
+INSIDE = (0.12, 0.7)
+"""Least and largest share from which a cell is built on."""
 LEAST_CELLS = 3
 
 
-def labelled(share: Floats, wall_m: Floats, inside: float = 0.5) -> Labels:
+@dataclass(frozen=True)
+class Squares:
+    """Squares of the world's lattice over a window of cells, and where the window begins in it."""
+
+    shape: tuple[int, int]
+    side: int
+    first: tuple[int, int]
+
+    @property
+    def number(self) -> Numbers:
+        """The square of each cell, ``(rows, cols)``."""
+        rows, cols = self._steps
+        return rows[:, None] * (int(cols[-1]) + 1) + cols
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Rows and columns of squares."""
+        rows, cols = self._steps
+        return int(rows[-1]) + 1, int(cols[-1]) + 1
+
+    @property
+    def _steps(self) -> tuple[Numbers, Numbers]:
+        rows, cols = (
+            (np.arange(size) + at) // self.side - at // self.side
+            for size, at in zip(self.shape, self.first, strict=True)
+        )
+        return rows, cols
+
+    def sums(self, values: Floats) -> Floats:
+        """Sum of the cells' values in each square."""
+        rows, cols = self.counts
+        return np.asarray(np.bincount(self.number.ravel(), values.ravel(), rows * cols).reshape(rows, cols), np.float64)
+
+    def between(self, values: Floats) -> Floats:
+        """Values of squares at cells, interpolated between the squares' middles."""
+        at = [
+            (np.arange(size) + off % self.side + 0.5) / self.side - 0.5
+            for size, off in zip(self.shape, self.first, strict=True)
+        ]
+        grid = np.meshgrid(*at, indexing="ij")
+        return np.asarray(ndimage.map_coordinates(values, grid, order=1, mode="nearest"))
+
+
+def thresholds(share: Floats, squares: Squares, factor: Floats) -> Floats:
+    """Share from which a cell is built on, so that each square has ``factor`` times the fields' covered ground.
+
+    Fields that are sure of themselves have a share of half at walls; in vague ones much ground is covered by halves.
+    """
+    number = squares.number.ravel()
+    order = np.lexsort((-share.ravel(), number))
+    size = np.bincount(number, minlength=factor.size)
+    count = np.rint(squares.sums(share) * factor).astype(np.int64).ravel()
+    last = np.cumsum(size) - size + np.clip(count, 1, np.maximum(size, 1)) - 1
+    return squares.between(np.clip(share.ravel()[order][last], *INSIDE).reshape(factor.shape))
+
+
+def labelled(share: Floats, wall_m: Floats, inside: Floats | float = 0.5) -> Labels:
     """Number of the building on each cell, 0 on open ground; every number is one piece joined by edges."""
     built = share >= inside
     cores = _cores(built, wall_m)
@@ -185,6 +244,10 @@ def _depth(wall_m: Floats, i: int, j: int) -> float:
 @compiled
 def arcs(label: Labels, wall_m: Floats) -> tuple[Floats, Numbers, Numbers, Numbers]:  # noqa: PLR0912
     """Walls as arcs between the corners where three or more walls meet.
+
+    Edges between cells of different labels are walked from every corner of degree other than two, and then, for rings,
+    from what is left; each edge leaves a point where the two cells' distances say that the wall is. At a corner of
+    degree two there is one way on, so each edge is walked once.
 
     Returns
     -------

@@ -12,6 +12,7 @@ Numbers = NDArray[np.int64]
 
 FLOOR_M = 3.1
 MOST_FLOORS = 60
+LEAST_HEIGHT_M = 2.2
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def storeys(area_m2: Floats, height_m: Floats, wish: Storeys) -> tuple[Floats, N
         height_m = _for_floor_area(area_m2, height_m, wish.far * wish.land_m2)
     elif wish.mean_height_m is not None:
         mean = float((area_m2 * height_m).sum() / area_m2.sum())
-        height_m = np.maximum(height_m * wish.mean_height_m / mean, 2.2)
+        height_m = np.maximum(height_m * wish.mean_height_m / mean, LEAST_HEIGHT_M)
     height_m = np.round(height_m, 1)
     return height_m, floors_of(height_m)
 
@@ -42,20 +43,23 @@ def floors_of(height_m: Floats) -> Numbers:
 
 
 def _for_floor_area(area_m2: Floats, height_m: Floats, wanted_m2: float) -> Floats:
-    """Heights whose floors give a floor area: the best factor by bisection, then single floors."""
+    """Heights whose floors give a floor area: the best factor by bisection, then single floors.
+
+    Where one floor of all buildings is more than enough, they have one floor.
+    """
     low, high = 0.0, MOST_FLOORS * FLOOR_M / max(float(height_m.min()), 2.0)
     for _ in range(40):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if _floor_area(area_m2, height_m * middle) < wanted_m2 else (low, middle)
     floors = np.minimum(floors_of(height_m * low), MOST_FLOORS)
+    missing_m2 = wanted_m2 - float((floors * area_m2).sum())
     for k in np.argsort(-area_m2, kind="stable"):
-        step = np.sign(wanted_m2 - (floors * area_m2).sum())
-        better = abs(wanted_m2 - (floors * area_m2).sum() - step * area_m2[k]) < abs(
-            wanted_m2 - (floors * area_m2).sum()
-        )
-        if better and 1 <= floors[k] + step <= MOST_FLOORS:
-            floors[k] += int(step)
-    scaled = height_m * low
+        step = int(np.sign(missing_m2))
+        left_m2 = missing_m2 - step * float(area_m2[k])
+        if abs(left_m2) < abs(missing_m2) and 1 <= floors[k] + step <= MOST_FLOORS:
+            floors[k] += step
+            missing_m2 = left_m2
+    scaled: Floats = np.maximum(height_m * low, LEAST_HEIGHT_M)
     fits = floors_of(np.round(scaled, 1)) == floors
     return np.where(fits, scaled, floors * FLOOR_M)
 

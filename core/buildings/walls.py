@@ -257,14 +257,19 @@ def _lines(points: Floats, first: Numbers, last: Numbers) -> tuple[Floats, Float
     return angle, offset, length
 
 
-def axes(walls: Walls, count: int) -> Floats:
-    """Main direction of each building modulo a quarter turn, its walls weighted by squared length, ``(count,)``."""
+def axes(walls: Walls, count: int) -> tuple[Floats, Floats]:
+    """Main direction of each building modulo a quarter turn, its walls weighted by squared length, ``(count,)``.
+
+    The second is how well its walls agree, 0 to 1.
+    """
     weight = walls.length**2
     total = np.zeros((count, 2))
     for side in walls.sides.T:
         for k, moment in enumerate((np.cos(4 * walls.angle), np.sin(4 * walls.angle))):
             total[:, k] += np.bincount(side, weight * moment, count)
-    return np.asarray(np.arctan2(total[:, 1], total[:, 0]) / 4)
+    whole = sum(np.bincount(side, weight, count) for side in walls.sides.T)
+    agreed = np.hypot(*total.T) / np.maximum(whole, 1e-9)
+    return np.asarray(np.arctan2(total[:, 1], total[:, 0]) / 4), np.asarray(agreed)
 
 
 def to_street(axis: Floats, street: Floats) -> Floats:

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import shapely
 
-from .. import page, vector
+from .. import aside, page, vector
 from ..errors import TerrainError
 from ..grid import crs_name
 from ..jobs.preparescenedata import LAYERS, Settings
 from ..jobs.scene import report_json
 from ..progress import Progress
-from ..scene.anomalies import ODD_HEIGHT
+from ..scene.anomalies import CHANGED
 from ..scene_files import Place, Table, UserLayer, place_of_layers, read_every, section, write_report, write_tables
 from .standard import KINDS, Cleaned, cleaned
 
@@ -28,6 +28,8 @@ def prepare(settings: Settings, progress: Progress) -> dict:
     """Write the cleaned layers and what was dropped; plain values for the caller's report."""
     started_s = time.monotonic()
     vector.require_place(settings.output)
+    if settings.report:
+        aside.require_place(settings.report)
     progress.report(0, "Reading the layers")
     place = _place(settings)
     given = _read(settings, place, progress.step(0.0, 0.4))
@@ -37,9 +39,10 @@ def prepare(settings: Settings, progress: Progress) -> dict:
         found[name] = cleaned(name, layer, settings)
     progress.report(0.8, "Writing the layers")
     tables = [one.table for one in found.values()] + [dropped_table(found, place)]
-    write_tables(settings.output, tables, place.work_crs, {})
     result = _result(settings, found, place)
-    _write_page(settings, result, found)
+    with aside.together() as files:
+        write_tables(settings.output, tables, place.work_crs, {}, files)
+        _write_page(settings, result, found, files)
     if not result["kept"]:
         progress.warn("Every feature was dropped; see the layer of dropped features for the reasons.")
     return {**result, "seconds": round(time.monotonic() - started_s, 3), "warnings": progress.warnings}
@@ -83,7 +86,7 @@ def dropped_table(found: Mapping[str, Cleaned], place: Place) -> Table:
 
 def _result(settings: Settings, found: Mapping[str, Cleaned], place: Place) -> dict:
     reasons = {name: dict(sorted(Counter(one.reason.tolist()).items())) for name, one in found.items()}
-    lost = sum(number for one in reasons.values() for reason, number in one.items() if reason != ODD_HEIGHT)
+    lost = sum(number for one in reasons.values() for reason, number in one.items() if reason not in CHANGED)
     return {
         "output": settings.output, "report": settings.report, "layers": [*found, DROPPED],
         "crs": crs_name(place.work_crs), "kept": sum(len(one.table.shapes) for one in found.values()), "dropped": lost,
@@ -92,7 +95,9 @@ def _result(settings: Settings, found: Mapping[str, Cleaned], place: Place) -> d
     }  # fmt: skip
 
 
-def _write_page(settings: Settings, result: Mapping[str, Any], found: Mapping[str, Cleaned]) -> None:
+def _write_page(
+    settings: Settings, result: Mapping[str, Any], found: Mapping[str, Cleaned], files: aside.Together
+) -> None:
     counts = [
         (RESULT_NAMES[name].capitalize(), str(result["read"][name]), str(result["written"][name]), KINDS[name])
         for name in found
@@ -112,4 +117,4 @@ def _write_page(settings: Settings, result: Mapping[str, Any], found: Mapping[st
         section("Layers", ("", "Features read", "Single parts kept", ""), counts),
         section("Dropped or changed", ("Reason", "Layer", "Parts"), why),
     ]
-    write_report((settings.report, report_json(settings.report)), "Scene data, prepared", sections, result)
+    write_report((settings.report, report_json(settings.report)), "Scene data, prepared", sections, result, files)

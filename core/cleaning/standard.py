@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from .. import vector
 from ..jobs.preparescenedata import Settings
-from ..scene.anomalies import ODD_HEIGHT, Sifted, odd_heights, sifted_polygons, sifted_roads
+from ..scene.anomalies import MENDED, ODD_HEIGHT, Sifted, odd_heights, sifted_polygons, sifted_roads
 from ..scene.road_classes import known_words, ranks
 from ..scene_files import Table, UserLayer
 from ..scene_files.classes import FLOOR_M, green_of, heights_m, road_classes, water_of
-from ..scene_files.layers import RESERVED
+from ..scene_files.layers import RESERVED, is_said
 from ..scene_files.place import Shapes
 from ..streets.network import RANKS, WIDTH_M
 
@@ -105,12 +105,16 @@ def _cleaned(table: Table, layer: UserLayer, sifted: Sifted, kept: NDArray[np.in
     """The table with the user's attributes, and the list of what was dropped."""
     columns, missing = dict(table.columns), dict(table.missing)
     for name, values in layer.columns.items():
+        gaps = layer.missing.get(name, np.zeros(len(layer), bool))[kept]
+        if name in columns and is_said(values[kept], gaps, columns[name]):
+            continue
         free = vector.free_name(name, [*columns, *RESERVED])
         columns[free] = values[kept]
         if name in layer.missing:
-            missing[free] = layer.missing[name][kept]
-    gone = ~sifted.kept
-    lost = sifted.shapes[gone]
+            missing[free] = gaps
+    listed = ~sifted.kept | sifted.mended
+    lost = sifted.shapes[listed]
+    reason = np.where(sifted.kept, MENDED, sifted.reason)[listed].astype(object)
     size = shapely.length(lost) if table.kind == "LineString" else shapely.area(lost)
     whole = Table(table.name, table.kind, table.shapes, columns, missing)
-    return Cleaned(whole, len(layer), lost, sifted.number[gone] + 1, sifted.reason[gone], np.nan_to_num(size))
+    return Cleaned(whole, len(layer), lost, sifted.number[listed] + 1, reason, np.nan_to_num(size))

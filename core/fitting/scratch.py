@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from .. import aside
-from ..errors import TerrainError
 from ..raster import Bools, Floats
 from ..tiling import Tile, Window
 from .band import Band
@@ -45,7 +43,9 @@ class Scratch:
 
         Raises :class:`TerrainError` where there is no room for so many ``tiles``: a full disk would end the process.
         """
-        _require_room(path, min(tiles * lattice.tiles.side_px**2, lattice.grid.rows * lattice.grid.cols))
+        cells = min(tiles * lattice.tiles.side_px**2, lattice.grid.rows * lattice.grid.cols)
+        need_bytes = cells * sum(np.dtype(kind).itemsize for kind in KINDS.values())
+        aside.require_room(path, need_bytes, "The surface", "an EXTENT or a larger CELL_SIZE")
         with aside.folder(path) as folder:
             maps = {
                 name: np.memmap(folder / name, kind, "w+", shape=lattice.grid.shape) for name, kind in KINDS.items()
@@ -135,15 +135,6 @@ def _weights(cells: NDArray[np.int64], first: int, side: int) -> Floats:
     after, before = cells + 0.5 - (first - BLEND_PX), (first + side + BLEND_PX) - (cells + 0.5)
     found: Floats = np.clip(np.minimum(after, before) / (2 * BLEND_PX), 0.0, 1.0)
     return found
-
-
-def _require_room(path: str, cells: int) -> None:
-    free, need = aside.free_bytes(path), cells * sum(np.dtype(kind).itemsize for kind in KINDS.values())
-    if free < need:
-        raise TerrainError(
-            f"The surface needs about {aside.megabytes(need)} while it is made, but only {aside.megabytes(free)} are "
-            f"free in {Path(path).parent}; make room, choose another folder, an EXTENT or a larger CELL_SIZE."
-        )
 
 
 def _slices(window: Window) -> tuple[slice, slice]:

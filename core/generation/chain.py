@@ -16,18 +16,20 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, gaussian_filter
 
-from .. import aside
+from .. import aside, readiness
 from ..buildings.build import FineField, Targets
 from ..errors import TerrainError
 from ..progress import Progress
 from ..scene import generating
-from ..scene.cascade import Fields, Kerb, parents
-from ..scene.fields import Frame, shares
+from ..scene.cascade import Fields, Kerb
+from ..scene.fields import FINE_M, MIDDLE_M, Frame, shares
 from ..scene.generating import Model
+from ..scene.needs import EDGE_M, MARGIN_CELLS
 from ..scene.road_classes import MINOR
-from ..scene.sampling import Rectangle
-from ..scene.stages import HEIGHT_SCALE_M, WALL_CAP_M, R
+from ..scene.sampling import Rectangle, parents
+from ..scene.stages import WALL_CAP_M, WALL_SCALE, R, open_ground
 from ..scene.standing import Standing, frame_of
 from ..scene.vectors import Scene, build_up, lay_streets
 from ..scene.wishes import Wishes
@@ -36,11 +38,10 @@ from ..streets.build import StreetResult, StreetSettings
 from ..streets.street_field import Lattice, StreetField, of_channels
 from .figures import floor_area_m2
 from .site import Site, mapped_around, ranks_of
-from .uses import by_buildings, by_fields
+from .uses import by_buildings, by_fields, planted
 
-FINE_M, MIDDLE_M = 2, 10
-MARGIN_CELLS = 3
-"""Cells of 10 m around the area that streets are traced on."""
+FINE_NAMES = ("share", "wall", "height")
+"""What is kept of the finest fields."""
 
 IN_MEMORY_CELLS = 6_000_000
 """Finest fields of more cells lie on the disk."""
@@ -48,11 +49,10 @@ IN_MEMORY_CELLS = 6_000_000
 MOST_KM2 = {1: 1_000, 2: 1_000, 10: 5_000, 50: 20_000, 100: 20_000}
 """Largest box around an area by the finest cells."""
 
+USUAL_CELLS, USUAL_M2 = 4.0, (40.0, 5000.0)
+"""Usual sizes of buildings are means over so many cells of 10 m around, and within these bounds."""
 WHOLE_M = 2000.0
 """Where streets are given, they are all there are, also so far around the area."""
-
-EDGE_M = 6.0
-"""The finest fields are looked at so far beyond the edge of the area."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,18 @@ class Order:
 class Grown:
     """What has been made so far, and the seconds of each phase."""
 
-    standing: Standing | None = None
+    standing: Standing
     fields: dict[str, Fields] = field(default_factory=dict)
     laid: StreetResult | None = None
     scene: Scene | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> Scene:
+        """The scene of an order that does not end with coarse fields."""
+        if self.scene is None:
+            raise ValueError("Only coarse fields were made.")
+        return self.scene
 
     @contextlib.contextmanager
     def timed(self, phase: str) -> Iterator[None]:
@@ -100,6 +107,8 @@ class Grown:
 def grow(model: Model, site: Site, order: Order, beside: str, progress: Progress) -> Grown:
     """A scene for a site; files that are needed for a while lie ``beside`` the output."""
     area = cells_of(site.area)
+    if order.finest_m < MIDDLE_M:
+        _require_room(area, beside)
     grown = lay(model, site, order, progress.step(0.0, 0.45))
     if grown.laid is None:
         return grown
@@ -118,6 +127,8 @@ def grow(model: Model, site: Site, order: Order, beside: str, progress: Progress
                 fine, grown.laid, site.surroundings, site.existing, targets_of(site, order), progress.step(0.8, 1.0)
             )
             grown.scene = by_buildings(site, scene, order.green_share)
+            if order.finest_m < FINE_M:
+                grown.scene = planted(site, grown.scene, order.wishes.seed)
         del fine  # files that are open cannot be removed on Windows
     return grown
 
@@ -125,12 +136,11 @@ def grow(model: Model, site: Site, order: Order, beside: str, progress: Progress
 def lay(model: Model, site: Site, order: Order, progress: Progress) -> Grown:
     """Fields down to 10 m, and streets; only fields where the finest cells are larger."""
     check_size(site.area, order.finest_m)
-    grown = Grown()
-    area = cells_of(site.area)
-    grown.standing = standing_of(site, order)
+    readiness.prepare(progress.step(0.0, 0.01), "streets", "buildings")
+    grown, area = Grown(standing_of(site, order)), cells_of(site.area)
     with grown.timed("coarse fields"):
         grown.fields = generating.coarse_and_middle(
-            model, area, order.wishes, grown.standing, progress.step(0.0, 0.65), max(order.finest_m, MIDDLE_M)
+            model, area, order.wishes, grown.standing, progress.step(0.01, 0.65), order.finest_m
         )
     if order.finest_m > MIDDLE_M:
         return grown
@@ -139,7 +149,7 @@ def lay(model: Model, site: Site, order: Order, progress: Progress) -> Grown:
         if order.trace:
             grown.laid = _streets(site, order, grown.fields["R"], area, progress.step(0.65, 1.0))
         else:
-            grown.laid = StreetResult(site.surroundings.roads, (), ())
+            grown.laid = StreetResult(site.surroundings.roads, ())
     return grown
 
 
@@ -180,7 +190,7 @@ def standing_of(site: Site, order: Order) -> Standing:
     return Standing(
         site.land, lines, rank,
         np.concatenate([site.buildings.work, buildings.work]), np.concatenate([site.height_m, heights_m(buildings)]),
-        None if built.is_empty else built, None if paved.is_empty else paved,
+        None if built.is_empty else built, None if paved.is_empty else paved, site.area,
     )  # fmt: skip
 
 
@@ -199,11 +209,12 @@ def targets_of(site: Site, order: Order) -> Targets:
 
 
 def _streets(site: Site, order: Order, middle: Fields, area: Rectangle, progress: Progress) -> StreetResult:
-    """The street net on the fields of 10 m around the area."""
+    """The street net on the fields of 10 m around the area; farther from it is open ground."""
     needed = parents(area, MIDDLE_M // FINE_M, MARGIN_CELLS)
-    values = middle.cut(needed)
-    settings = StreetSettings(limit=order.limit, trace=order.trace)
-    return lay_streets(street_field(values, needed), site.surroundings, settings, progress)
+    touched = covered(site.area, frame_of(needed, MIDDLE_M), MIDDLE_M) > 0
+    near = binary_dilation(touched, np.ones((2 * MARGIN_CELLS + 1,) * 2))
+    values = np.where(near, middle.cut(needed), open_ground(R))
+    return lay_streets(street_field(values, needed), site.surroundings, StreetSettings(order.limit), progress)
 
 
 def street_field(values: NDArray[np.float32], area: Rectangle) -> StreetField:
@@ -216,18 +227,29 @@ def _fine(
 ) -> FineField:
     """The finest fields of the area, strip by strip; open ground beyond its edge and in parks."""
     area, store = place
-    share, wall, height = (_array(name, area, store) for name in ("share", "wall", "height"))
+    share, wall, height = (_array(name, area, store) for name in FINE_NAMES)
     kerb = _kerb(site, order, grown)
-    asked = (order.wishes, grown.standing or standing_of(site, order), progress)
+    asked = (order.wishes, grown.standing, progress)
     free_in = Free(site)
     for part, values in generating.fine(model, grown.fields["R"], kerb, area, asked):
         top = area.south + area.rows - part.south - part.rows
         at = slice(top, top + part.rows), slice(part.west - area.west, part.west - area.west + part.cols)
-        free = free_in(part)
-        share[at] = np.clip((values[0] + 1) / 2, 0, 1) * free
-        wall[at] = np.where(free, values[1] / 2 * WALL_CAP_M, -WALL_CAP_M)
-        height[at] = np.expm1(np.maximum(values[2] + 0.9, 0)) * HEIGHT_SCALE_M
-    return FineField(lattice_of(area, FINE_M), share, wall, height)
+        free, found = free_in(part), generating.physical(Fields(part, values), "L")
+        share[at] = found["share"] * free
+        wall[at] = np.where(free, found["wall_m"], -WALL_CAP_M)
+        height[at] = found["height_m"]
+    return FineField(lattice_of(area, FINE_M), share, wall, height, usual_of(grown.fields["R"]))
+
+
+def usual_of(middle: Fields) -> tuple[Lattice, NDArray[np.float32]]:
+    """Ground that a building usually takes in m2, on the cells of stage R: what its walls' length allows.
+
+    A rectangle of ground A whose sides are as 1 to 1.6 has walls of 4.1 times the root of A.
+    """
+    share, wall = np.clip((middle.values[0] + 1) / 2, 0, 1), np.square(np.maximum(middle.values[1] + 1, 0)) * WALL_SCALE
+    share, wall = (gaussian_filter(values, USUAL_CELLS) for values in (share, wall))
+    usual = np.clip(np.square(4.1 * share / np.maximum(wall, 1e-4)), *USUAL_M2)
+    return lattice_of(middle.area, R.cell_m), usual.astype(np.float32)
 
 
 def _kerb(site: Site, order: Order, grown: Grown) -> Kerb:
@@ -282,5 +304,13 @@ def _storage(area: Rectangle, beside: str) -> Iterator[Path | None]:
     if area.rows * area.cols <= IN_MEMORY_CELLS:
         yield None
         return
+    _require_room(area, beside)
     with aside.folder(beside) as place:
         yield place
+
+
+def _require_room(area: Rectangle, beside: str) -> None:
+    """Refuse fields that the disk has no room for; those in memory need none."""
+    if area.rows * area.cols > IN_MEMORY_CELLS:
+        need_bytes = len(FINE_NAMES) * area.rows * area.cols * np.dtype(np.float32).itemsize
+        aside.require_room(beside, need_bytes, "The scene", "or a smaller area")

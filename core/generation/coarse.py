@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,30 +10,31 @@ import shapely
 from numpy.typing import NDArray
 
 from .. import plots, raster
+from ..aside import Together
 from ..buildings.storeys import FLOOR_M
 from ..grid import Grid
-from ..raster import Sink
+from ..landuse.rules import UNBUILT_SHARE, classed
 from ..scene import generating
 from ..scene.cascade import Fields
 from ..scene.sampling import Rectangle
 from ..scene.standing import frame_of
 from ..scene_files import Table
 from ..scene_files.classes import polygons_of
-from ..tiling import Window
 from .chain import cells_of, covered
 from .picture import COLOURS, PAPER, SIDE_PX
-from .rasters import mean_of, prepared_folder, share_writing
+from .rasters import SHARES, begun, mean_of, names_of, share_writing, write_whole
 from .site import Site
 
 Floats = NDArray[np.float64]
 
 CELL_M = 50
 LEAST_SHARE = 1e-3
-UNBUILT, DENSE, MIXED_SHARE = 0.02, 0.45, 0.3
 
 
-def coarse_tables(site: Site, fields: Fields, finest_m: int) -> tuple[list[Table], dict[str, Any]]:
-    """Land use by cells cut to the land, and what it comes to."""
+def coarse_tables(
+    site: Site, fields: Fields, finest_m: int, green_share: float | None
+) -> tuple[list[Table], dict[str, Any]]:
+    """Land use by cells cut to the land, by the rules of blocks, and what it comes to."""
     area, values = coarse_values(site, fields, finest_m)
     land = _land(site, area, finest_m)
     rows, cols = np.nonzero(land > LEAST_SHARE)
@@ -42,17 +42,24 @@ def coarse_tables(site: Site, fields: Fields, finest_m: int) -> tuple[list[Table
     boxes = shapely.box(
         west + cols * finest_m, north - (rows + 1) * finest_m, west + (cols + 1) * finest_m, north - rows * finest_m
     )
-    partly = land[rows, cols] < 1 - LEAST_SHARE
+    partly = np.flatnonzero(land[rows, cols] < 1 - LEAST_SHARE)
     shapes = np.asarray(boxes, object)
     shapes[partly] = shapely.intersection(shapes[partly], site.land)
+    for k in partly:
+        parts = polygons_of(shapes[k : k + 1])  # an intersection may have lines and points too
+        shapes[k] = parts[0] if len(parts) == 1 else shapely.MultiPolygon(list(parts))
+    keep = ~shapely.is_empty(shapes)
+    shapes, rows, cols = shapes[keep], rows[keep], cols[keep]
     whole = {name: np.round(one[rows, cols], 5) for name, one in values.items()}
+    use = _uses(shapes, whole, green_share)
     columns: dict[str, NDArray[Any]] = {
-        "use": _uses(whole["coverage"]), "method": np.full(len(shapes), "rule", object), **whole,
+        "use": use, "method": np.full(len(shapes), "rule", object), **whole,
         "synthetic": np.ones(len(shapes), np.int32),
     }  # fmt: skip
-    keep = np.array([bool(len(polygons_of(np.array([shape], object)))) for shape in shapes], bool)
-    table = Table("landuse", "Polygon", site.place.results(shapes[keep]), {n: c[keep] for n, c in columns.items()})
-    return [table], _figures(values, land, site)
+    size = shapely.area(shapes)
+    green = float(size[use == "green"].sum()) / max(float(size.sum()), 1e-9)
+    table = Table("landuse", "Polygon", site.place.results(shapes), columns)
+    return [table], _figures(values, land, site) | {"green": round(green * 100, 3)}
 
 
 def _figures(values: Mapping[str, Floats], land: Floats, site: Site) -> dict[str, Any]:
@@ -60,7 +67,8 @@ def _figures(values: Mapping[str, Floats], land: Floats, site: Site) -> dict[str
     mean = {name: float((one * land).sum()) / total for name, one in values.items()}
     return {
         "land_km2": round(float(site.land.area) / 1e6, 6), "coverage": round(mean["coverage"] * 100, 3),
-        "far": round(mean["far"], 5), "density": round(mean["street_km_km2"], 3),
+        "far": round(mean["far"], 5), "mean_height": round(mean["far"] * FLOOR_M / max(mean["coverage"], 1e-9), 3),
+        "density": round(mean["street_km_km2"], 3),
     }  # fmt: skip
 
 
@@ -83,11 +91,11 @@ def _land(site: Site, area: Rectangle, cell_m: int) -> Floats:
     return np.asarray(covered(site.land, frame, cell_m), np.float64)
 
 
-def _uses(coverage: Floats) -> NDArray[np.object_]:
-    """Land use of cells by the same rules as of blocks, as far as coverage alone decides."""
-    return np.select(
-        [coverage < UNBUILT, coverage > DENSE, coverage > MIXED_SHARE], ["green", "centre", "mixed"], "housing"
-    ).astype(object)
+def _uses(shapes: NDArray[Any], values: Mapping[str, Floats], green_share: float | None) -> NDArray[np.object_]:
+    """Land use of cells by the same rules as of blocks; footprints are not known here."""
+    coverage = values["coverage"]
+    floors = np.where(coverage >= UNBUILT_SHARE, values["far"] / np.maximum(coverage, UNBUILT_SHARE), 0.0)
+    return classed(shapes, (coverage, floors, np.zeros(len(shapes))), green_share).kind.astype(object)
 
 
 def coarse_picture(site: Site, fields: Fields, finest_m: int) -> NDArray[np.uint8]:
@@ -100,28 +108,23 @@ def coarse_picture(site: Site, fields: Fields, finest_m: int) -> NDArray[np.uint
     return plots.enlarged(np.round(picture).astype(np.uint8), max(SIDE_PX // max(area.rows, area.cols), 1))
 
 
-def write_coarse_rasters(site: Site, fields: Fields, folder: str, finest_m: int, tags: Mapping[str, str]) -> list[str]:
-    """Coverage and floor-area ratio, at 50 m and as means of these at 100 m; their names."""
-    if not folder:
-        return []
-    place = prepared_folder(folder)
-    area, values = coarse_values(site, fields, finest_m)
-    layers = {(name, finest_m): values[name] for name in ("coverage", "far")}
-    written: list[str] = []
-    with raster.environment(), contextlib.ExitStack() as stack:
-        sinks = []
-        for (name, cell_m), array in layers.items():
-            rows, cols = array.shape
-            grid = Grid(rows, cols, area.west * cell_m, (area.south + area.rows) * cell_m, cell_m, cell_m,
-                        site.place.work_crs)  # fmt: skip
-            what = "Coverage" if name == "coverage" else "Floor-area ratio"
-            writing = share_writing(what, tags)
-            sink = Sink(str(place / f"{name}_{cell_m}m.tif"), grid, writing)
-            stack.callback(sink.discard)
-            sink.write(Window(0, 0, *array.shape), array, np.ones(array.shape, bool))
+def write_coarse_rasters(
+    site: Site, fields: Fields, wanted: tuple[str, int, Mapping[str, str]], files: Together
+) -> list[str]:
+    """Write coverage and floor-area ratio of these cells into a folder, where they appear with the other ``files``.
+
+    ``wanted`` are the folder, the side of the cells in metres, and tags. Returns the names.
+    """
+    folder, cell_m, tags = wanted
+    area, values = coarse_values(site, fields, cell_m)
+    grid = Grid(area.rows, area.cols, area.west * cell_m, (area.south + area.rows) * cell_m, cell_m, cell_m,
+                site.place.work_crs)  # fmt: skip
+    land = _land(site, area, cell_m)
+    with raster.environment():
+        writings = [share_writing(what, tags) for what in SHARES.values()]
+        grids = {name: (grid, one) for name, one in zip(names_of(cell_m), writings, strict=True)}
+        sinks = begun(folder, grids, files)
+        for name, sink in zip(SHARES, sinks.values(), strict=True):
+            write_whole(sink, values[name] * land)
             sink.finish()
-            sinks.append(sink)
-            written.append(str(sink.path))
-        for sink in sinks:
-            sink.commit()
-    return written
+    return [str(sink.path) for sink in sinks.values()]

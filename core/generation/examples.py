@@ -1,4 +1,4 @@
-"""A user's own town as an example only: what it comes to becomes the wish where none was given."""
+"""A user's own town as an example only: the model learns its style, and what it comes to becomes the wish."""
 
 from __future__ import annotations
 
@@ -8,21 +8,83 @@ from typing import Any
 import numpy as np
 import shapely
 
+from .. import vector
+from ..errors import TerrainError
+from ..jobs.generatescene import Settings
+from ..progress import Progress
+from ..scene import style_fit
+from ..scene.generating import Model
+from ..scene.preparation import cleaned
+from ..scene.stages import STAGES
 from ..scene.wishes import Wishes
-from ..scene_files import UserLayer
+from ..scene_files import Place, UserLayer, read_layer
 from ..scene_files.classes import heights_m
-from .site import Site
+from .chain import Order
+from .site import Site, ranks_of
 
+Example = tuple[UserLayer, UserLayer]
+"""Roads and buildings that show a style."""
+
+MOST_FEATURES = 50_000
+NEAR_M = 10_000.0
+"""Of layers with more features, those so near to the area are read."""
 LEAST_KNOWN = 0.1
 """Share of the buildings whose height must be known for their mean to be taken."""
 GRAIN_M = 40.0
 """Features so near to each other are one town."""
 
 
-def as_wishes(wishes: Wishes, example: tuple[UserLayer, UserLayer], site: Site) -> Wishes:
+def read_example(settings: Settings, place: Place, area: Any) -> Example:
+    """Roads and buildings that only show the style: all there are, or those near the area of large layers."""
+    roads, buildings = (
+        read_layer(path, layer, kind, place.work_crs, _within(path, layer, area))
+        for path, layer, kind in (
+            (settings.roads, settings.roads_layer, "line"),
+            (settings.buildings, settings.buildings_layer, "polygon"),
+        )
+    )
+    if not len(roads) and not len(buildings):
+        raise TerrainError(
+            f"No roads or buildings that are to show the style lie within {NEAR_M / 1000:g} km of the area; choose "
+            "layers that have some there, or smaller ones, which are read whole."
+        )
+    return roads, buildings
+
+
+def _within(path: str, layer: str, area: Any) -> Any:
+    """Where features are read: around the area in layers that are too large to be read whole."""
+    if not path or vector.Features(path, layer).count <= MOST_FEATURES:
+        return None
+    return shapely.buffer(area, NEAR_M)
+
+
+def by_example(settings: Settings, given: tuple[Model, Order], site: Site, progress: Progress) -> tuple[Model, Order]:
+    """The model in the style of the user's roads and buildings, and wishes from them where none were given."""
+    model, order = given
+    example = read_example(settings, site.place, site.area)
+    order = replace(order, wishes=as_wishes(order.wishes, example))
+    return in_style(model, example, settings.seed, progress), order
+
+
+def in_style(model: Model, example: Example, seed: int, progress: Progress) -> Model:
+    """The model in the style of an example; one that is too small leaves it as it is."""
+    roads, buildings = example
+    town = cleaned("example", "", (buildings.work, heights_m(buildings)), (roads.work, ranks_of(roads)))
+    if not style_fit.tells(town):
+        progress.warn(
+            "The roads and buildings that are to show the style are too few for the model to learn it; they only set "
+            f"coverage, heights and streets, and the style is {model.style}."
+        )
+        return model
+    fit = style_fit.fitted(model, town, seed, progress)
+    near = dict.fromkeys(fit.nearest[name] for name in STAGES if name in fit.nearest)
+    return replace(fit.model, own=f"own, nearest to {' and '.join(near)}")
+
+
+def as_wishes(wishes: Wishes, example: Example) -> Wishes:
     """Wishes with coverage, mean height and street density of an example where nothing was asked for."""
     roads, buildings = example
-    town = _town(roads, buildings, site)
+    town = _town(roads, buildings)
     found: dict[str, float] = {}
     if town.area == 0:
         return wishes
@@ -46,8 +108,8 @@ def as_wishes(wishes: Wishes, example: tuple[UserLayer, UserLayer], site: Site) 
     )
 
 
-def _town(roads: UserLayer, buildings: UserLayer, site: Site) -> Any:
+def _town(roads: UserLayer, buildings: UserLayer) -> Any:
     """The ground that the example covers: its features and what lies between them."""
     every = np.concatenate([roads.work, buildings.valid])
     wide = shapely.union_all(shapely.buffer(every, GRAIN_M, quad_segs=2))
-    return shapely.intersection(shapely.buffer(wide, -GRAIN_M / 2, quad_segs=2), site.land)
+    return shapely.buffer(wide, -GRAIN_M / 2, quad_segs=2)

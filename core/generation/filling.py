@@ -13,12 +13,13 @@ from ..grid import crs_name
 from ..jobs.fillbuildings import Settings
 from ..progress import Progress
 from ..scene import generating
-from ..scene.vectors import Scene, clean_area
+from ..scene.fields import FINE_M
+from ..scene.vectors import clean_area
 from ..scene.wishes import Wishes
 from ..scene_files import Place, UserLayer, place_of_layers, read_area, read_layer, tags_of, write_tables
 from ..scene_files.classes import polygons_of
-from .chain import FINE_M, Order, check_size, grow
-from .figures import asked_and_delivered, built_figures, missed
+from .chain import Order, check_size, grow
+from .figures import asked_and_delivered, built_figures, missed, nothing_made
 from .proofs import proved
 from .site import Site, read_ground, read_own, site_of
 from .tables import buildings_table
@@ -36,30 +37,25 @@ def fill(settings: Settings, progress: Progress) -> dict:
     wishes = Wishes(settings.coverage_share, settings.far, settings.mean_height, None, settings.seed, settings.steps)
     model = generating.load(settings.style, settings.device)
     grown = grow(model, site, Order(wishes, trace=False), settings.output, progress.step(0.05, 0.9))
-    if grown.scene is None:
-        raise TerrainError("No building finds room between the roads; draw a larger area.")
-    excused = proved(site, grown.scene, 1.0, progress.step(0.9, 0.97), streets_too=False)
+    scene = grown.whole
+    excused = proved(site, scene, 1.0, progress.step(0.9, 0.97), streets_too=False)
     progress.report(0.97, "Writing the buildings")
-    tags = tags_of(f"{model.name} {model.version} {model.hash}", settings.style, settings.seed)
-    write_tables(settings.output, [buildings_table(site, grown.scene)], site.place.crs, tags)
-    found: dict[str, Any] = built_figures(site, grown.scene)
+    tags = tags_of(model.named, settings.style, settings.seed, model.card.attribution)
+    write_tables(settings.output, [buildings_table(site, scene)], site.place.crs, tags)
+    found: dict[str, Any] = built_figures(site, scene)
     found |= {"coverage": round(found["coverage"] * 100, 3), "kept": len(site.buildings)}
     asked = {"coverage": settings.coverage, "far": settings.far, "mean_height": settings.mean_height}
     wished = asked_and_delivered(asked, found)
     for sentence in missed(wished):
         progress.warn(sentence)
-    _warn_of_nothing(grown.scene, progress)
+    if settings.coverage != 0 and settings.far != 0 and not found["buildings"]:
+        progress.warn(nothing_made({"buildings": 0}, settings.style, settings.seed))
     return {
         "output": settings.output, **found, "wishes": wished, "violations": 0,
         "excused": len(excused), "model": tags["model"], "style": settings.style, "seed": settings.seed,
         "device": str(model.compute), "crs": crs_name(site.place.crs), "work_crs": crs_name(site.place.work_crs),
         "phases": grown.seconds, "seconds": round(time.monotonic() - started_s, 3), "warnings": progress.warnings,
     }  # fmt: skip
-
-
-def _warn_of_nothing(scene: Scene, progress: Progress) -> None:
-    if not len(scene.buildings):
-        progress.warn("No new building was made: the model sees none here, or nothing is free; give a COVERAGE.")
 
 
 def read_site(settings: Settings, progress: Progress) -> Site:

@@ -8,12 +8,12 @@ from typing import Any
 import shapely
 
 from .. import page, plots
+from ..aside import Together
 from ..jobs.scene import report_json
 from ..scene.cascade import Fields
 from ..scene.vectors import Scene
 from ..scene_check.validate import RULES, Violation
 from ..scene_files import section, write_report
-from ..scene_files.layers import ATTRIBUTION
 from ..validation.pages import PROMISES
 from .coarse import coarse_picture
 from .picture import COLOURS, picture_of
@@ -35,14 +35,18 @@ MOST_EXCUSED = 20
 
 
 def write_page(
-    path: str, site: Site, drawn: Scene | Fields, result: Mapping[str, Any], excused: Sequence[Violation]
+    path: str,
+    drawn: tuple[Site, Scene | Fields],
+    result: Mapping[str, Any],
+    excused: Sequence[Violation],
+    files: Together,
 ) -> None:
-    """Write the page and its figures, where they are wanted; ``drawn`` is the scene, or its coarsest fields."""
+    """Write the page and its figures, where they are wanted; ``drawn`` are a site and its scene, or coarsest fields."""
     if not path:
         return
     sections = [
         page.warnings(result["warnings"]),
-        _map(site, drawn, result),
+        _map(*drawn, result),
         section("Asked for and delivered", ("", "Asked", "Delivered", "Off"), wishes(result["wishes"])),
         section("Form of the town", ("", ""), figures(result)),
         section("Promises, proved before writing", ("Promise", "Broken"), promises(result)),
@@ -51,7 +55,7 @@ def write_page(
         section("Seconds", ("", ""), [(name.capitalize(), f"{took:.1f}") for name, took in result["phases"].items()]),
         "<p>Everything but the features that were given is made up by a model; it shows no real place.</p>",
     ]
-    write_report((path, report_json(path)), "A made-up scene", sections, result)
+    write_report((path, report_json(path)), "A made-up scene", sections, result, files)
 
 
 def _map(site: Site, drawn: Scene | Fields, result: Mapping[str, Any]) -> str:
@@ -96,4 +100,4 @@ def made(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     names = {"model": "Model", "style": "Style", "steps": "Steps", "seed": "Seed", "device": "Device",
              "finest": "Finest cells, m", "crs": "Results in", "work_crs": "Measured in"}  # fmt: skip
     rows = [(said, str(result[name])) for name, said in names.items() if name in result]
-    return [*rows, ("The model has learned from", ATTRIBUTION)]
+    return [*rows, ("The model has learned from", str(result["attribution"]))]

@@ -5,7 +5,6 @@ Cells lie on the world's lattice of the work's CRS: all rasters of a scene begin
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,13 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from .. import raster
+from .. import aside, raster
+from ..aside import Together
 from ..buildings.storeys import FLOOR_M, floors_of
 from ..errors import TerrainError
 from ..grid import Grid
 from ..jobs.generatescene import LAND_CLASSES
+from ..jobs.settings import same_file
 from ..progress import Progress
 from ..raster import Sink, Writing
 from ..scene import generating, rasterising
@@ -29,7 +30,6 @@ from ..scene.vectors import Scene
 from ..scene_check.validate import Violation, disagreements
 from ..scene_files.classes import polygons_of
 from ..tiling import Window
-from .figures import USUAL_HEIGHT_M
 from .proofs import refuse
 from .site import Site
 from .tables import use_of
@@ -39,6 +39,8 @@ Shapes = NDArray[Any]
 
 USE_M = 10
 USE_NAME = "landuse_10m.tif"
+SHARES = {"coverage": "Coverage", "far": "Floor-area ratio"}
+"""Shares of cells by the first part of their rasters' names, and what they are called."""
 COARSEST_M = 100
 TILE_M = 800
 BLOCK_PX = 400
@@ -60,6 +62,11 @@ class Canvas:
         """Cells of one size."""
         ratio = COARSEST_M // cell_m
         return Grid(self.rows_100 * ratio, self.cols_100 * ratio, self.west_m, self.north_m, cell_m, cell_m, crs)
+
+    @property
+    def frame(self) -> Frame:
+        """The whole box."""
+        return Frame(self.west_m, self.north_m, self.cols_100 * COARSEST_M, self.rows_100 * COARSEST_M)
 
     def tiles(self) -> Iterator[tuple[int, int, Frame]]:
         """South edge and west edge of each tile from the north-west corner in metres, and its frame."""
@@ -84,7 +91,7 @@ class Built:
         own, number = shapely.get_parts(site.buildings.valid, return_index=True)
         polygon = shapely.get_type_id(own) == shapely.GeometryType.POLYGON
         own, number = own[polygon], number[polygon]
-        height = np.where(np.isfinite(site.height_m), site.height_m, USUAL_HEIGHT_M)
+        height = site.likely_height_m
         self.shapes: Shapes = np.asarray(shapely.orient_polygons(np.concatenate([own, scene.buildings.shapes])), object)
         self.height_m: Floats = np.concatenate([height[number], scene.buildings.height_m])
         self.floors: Floats = np.concatenate([floors_of(height)[number], scene.buildings.floors]).astype(np.float64)
@@ -103,39 +110,61 @@ class Built:
         return np.asarray(found[0], np.float64), np.asarray(found[1], np.float64), owner
 
 
+def begun(folder: str, grids: Mapping[str, tuple[Grid, Writing]], files: Together) -> dict[str, Sink]:
+    """Rasters of a folder by name, which take their places with the other ``files`` once they are finished."""
+    place = prepared_folder(folder)
+    sinks: dict[str, Sink] = {}
+    for name, (grid, writing) in grids.items():
+        sink = Sink(str(place / name), grid, writing)
+        files.add(sink.path, sink.commit, sink.discard)
+        sinks[name] = sink
+    return sinks
+
+
 def write_rasters(
-    site: Site, scene: Scene, wanted: tuple[str, int, Mapping[str, str]], middle: Fields | None, progress: Progress
+    site: Site,
+    scene: Scene,
+    wanted: tuple[str, int, Mapping[str, str]],
+    middle: Fields | None,
+    files: Together,
+    progress: Progress,
 ) -> list[str]:
-    """Write all rasters into a folder; they appear together. Returns their names.
+    """Write all rasters into a folder, where they appear with the other ``files``. Returns their names.
 
     ``wanted`` are the folder, the side of the finest cells in metres, and tags. With ``middle``, fields of 10 m, these
     say how much is built, since no buildings were made.
     """
     folder, finest_m, tags = wanted
-    place, canvas, crs = prepared_folder(folder), canvas_of(site.area), site.place.work_crs
-    built = Built(site, scene)
+    canvas, crs, built = canvas_of(site.area), site.place.work_crs, Built(site, scene)
     far, cover = (
-        middle_arrays(canvas, built, progress.step(0.0, 0.3)) if middle is None else field_arrays(canvas, middle)
+        middle_arrays(canvas, built, progress.step(0.0, 0.3))
+        if middle is None
+        else field_arrays(canvas, middle, site.land)
     )
     coarse, use = coarse_arrays(cover, far), use_array(canvas, site, scene)
     refuse(disagreeing(canvas, cover, far, coarse))
-    heights = f"height_{finest_m}m.tif" if finest_m < USE_M else ""
-    with raster.environment(), contextlib.ExitStack() as stack:
-        sinks: dict[str, Sink] = {}
-        for name, writing in writings_of([*coarse], heights, tags).items():
-            cell_m = int(name.rpartition("_")[2].removesuffix("m.tif"))
-            sinks[name] = Sink(str(place / name), canvas.grid(cell_m, crs), writing)
-            stack.callback(sinks[name].discard)
+    heights = next((name for name in names_of(finest_m) if name.startswith("height")), "")
+    writings = writings_of([*coarse], heights, tags)
+    with raster.environment():
+        sinks = begun(folder, {name: (canvas.grid(cell_of(name), crs), one) for name, one in writings.items()}, files)
         sinks[USE_NAME].write_classes(Window(0, 0, *use.shape), use)
         for name, values in coarse.items():
-            sinks[name].write(Window(0, 0, *values.shape), values, np.ones(values.shape, bool))
+            write_whole(sinks[name], values)
         if heights:
             write_heights(sinks[heights], canvas, built, finest_m, progress.step(0.3, 0.95))
         for sink in sinks.values():
             sink.finish()
-        for sink in sinks.values():
-            sink.commit()
-    return [str(place / name) for name in sinks]
+    return [str(sink.path) for sink in sinks.values()]
+
+
+def write_whole(sink: Sink, values: Floats) -> None:
+    """Write all cells of a raster at once."""
+    sink.write(Window(0, 0, *values.shape), values, np.ones(values.shape, bool))
+
+
+def cell_of(name: str) -> int:
+    """Side of the cells of a raster in metres, by its name."""
+    return int(name.rpartition("_")[2].removesuffix("m.tif"))
 
 
 def writings_of(coarse: Sequence[str], heights: str, tags: Mapping[str, str]) -> dict[str, Writing]:
@@ -144,7 +173,7 @@ def writings_of(coarse: Sequence[str], heights: str, tags: Mapping[str, str]) ->
     if heights:
         found[heights] = Writing(description="Height of buildings", block_px=BLOCK_PX, tags=dict(tags))
     for name in coarse:
-        found[name] = share_writing("Coverage" if name.startswith("coverage") else "Floor-area ratio", tags)
+        found[name] = share_writing(SHARES[name.partition("_")[0]], tags)
     return found
 
 
@@ -153,8 +182,8 @@ def share_writing(description: str, tags: Mapping[str, str]) -> Writing:
     return Writing(description=description, label="m2/m2", rounding=FINE_STEPS, block_px=BLOCK_PX, tags=dict(tags))
 
 
-def field_arrays(canvas: Canvas, middle: Fields) -> tuple[Floats, Floats]:
-    """Floor-area ratio and coverage on cells of 10 m by the model's own fields; 0 beyond these."""
+def field_arrays(canvas: Canvas, middle: Fields, land: Any) -> tuple[Floats, Floats]:
+    """Floor-area ratio and coverage on cells of 10 m by the model's own fields, of their land only."""
     found, area = generating.physical(middle, "R"), middle.area
     far, cover = np.zeros((2, canvas.rows_100 * 10, canvas.cols_100 * 10))
     top, left = canvas.north_m // USE_M - (area.south + area.rows), area.west - canvas.west_m // USE_M
@@ -162,7 +191,27 @@ def field_arrays(canvas: Canvas, middle: Fields) -> tuple[Floats, Floats]:
     cols = slice(max(left, 0), min(left + area.cols, far.shape[1]))
     inside = slice(rows.start - top, rows.stop - top), slice(cols.start - left, cols.stop - left)
     far[rows, cols], cover[rows, cols] = found["volume_m"][inside] / FLOOR_M, found["share"][inside]
-    return far, cover
+    share = covered_by(polygons_of(np.array([land], object)), canvas.frame, USE_M)
+    return far * share, cover * share
+
+
+def names_of(finest_m: int) -> list[str]:
+    """Names of all rasters of a scene with such finest cells."""
+    if finest_m > USE_M:
+        return [f"{what}_{finest_m}m.tif" for what in SHARES]
+    coarse = [f"{what}_{cell_m}m.tif" for what in SHARES for cell_m in (50, COARSEST_M)]
+    return [USE_NAME, *coarse, *([f"height_{finest_m}m.tif"] if finest_m < USE_M else [])]
+
+
+def require_folder(folder: str, names: Sequence[str], inputs: Sequence[str]) -> None:
+    """Refuse a folder that cannot take such rasters, or where one of them is an input; to ask before long work."""
+    place = Path(folder)
+    if place.exists() and not place.is_dir():
+        raise TerrainError(f"The folder {place} for rasters is a file; choose another.")
+    for target in [place / name for name in names] if place.is_dir() else [place]:
+        aside.require_place(target)
+        if any(same_file(str(target), path) for path in inputs):
+            raise TerrainError(f"The raster {target} would replace an input of that name; choose another folder.")
 
 
 def prepared_folder(folder: str) -> Path:
@@ -193,7 +242,7 @@ def middle_arrays(canvas: Canvas, built: Built, progress: Progress) -> tuple[Flo
 def coarse_arrays(cover: Floats, far: Floats) -> dict[str, Floats]:
     """Means over 50 m, as they are stored, and means of these over 100 m."""
     found: dict[str, Floats] = {}
-    for name, values in (("coverage", cover), ("far", far)):
+    for name, values in zip(SHARES, (cover, far), strict=True):
         fifty = np.floor(mean_of(values, 5) * FINE_STEPS + 0.5) / FINE_STEPS
         found |= {f"{name}_50m.tif": fifty, f"{name}_100m.tif": mean_of(fifty, 2)}
     return found
@@ -216,12 +265,13 @@ def mean_of(values: Floats, ratio: int) -> Floats:
 
 
 def write_heights(sink: Sink, canvas: Canvas, built: Built, cell_m: int, progress: Progress) -> None:
-    """Height of the building that has most of each cell, where half of it is built; 0 elsewhere."""
+    """Height of the building that has half of a cell; of several that do so together their mean; 0 elsewhere."""
     height = np.append(built.height_m, 0.0)
     for down, across, frame in canvas.tiles():
         progress.report(down / (canvas.rows_100 * COARSEST_M), "Rasterising heights")
-        share, _, owner = built.rasterised(built.height_m, frame, cell_m)
-        values = np.where(share >= 0.5, height[owner], 0.0)
+        share, volume_m, owner = built.rasterised(built.height_m, frame, cell_m)
+        values = np.where(owner >= 0, height[owner], volume_m / np.maximum(share, 0.5))
+        values = np.where(share >= 0.5, values, 0.0)
         window = Window(down // cell_m, across // cell_m, *values.shape)
         sink.write(window, values, np.ones(values.shape, bool))
 
@@ -229,7 +279,7 @@ def write_heights(sink: Sink, canvas: Canvas, built: Built, cell_m: int, progres
 def use_array(canvas: Canvas, site: Site, scene: Scene) -> NDArray[np.uint8]:
     """The class that has most of each cell of 10 m; cells that the area hardly touches have none."""
     use, _ = use_of(site, scene)
-    frame = Frame(canvas.west_m, canvas.north_m, canvas.cols_100 * COARSEST_M, canvas.rows_100 * COARSEST_M)
+    frame = canvas.frame
     grounds: dict[str, Shapes] = {
         "street": polygons_of(carriageways_of(scene)), "water": site.ground.water,
     }  # fmt: skip

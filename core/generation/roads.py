@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .. import vector
+from .. import aside, vector
 from ..errors import TerrainError
 from ..grid import crs_name
 from ..jobs.generateroads import Settings
 from ..progress import Progress
 from ..scene import generating
+from ..scene.fields import MIDDLE_M
 from ..scene.wishes import Wishes
-from ..scene_check.validate import Layers, validate
+from ..scene_check.validate import Layers, Violation, validate
 from ..scene_files import nothing, read_area, tags_of, write_tables
 from ..streets import network as net
 from ..streets.build import StreetResult
-from .chain import MIDDLE_M, Order, check_size, lay
-from .figures import street_figures
+from .chain import Order, check_size, lay
+from .figures import asked_and_delivered, components, left_apart, missed, street_figures
 from .proofs import refuse
 from .site import Site, read_ground, read_heights, read_own, site_of
-from .tables import junctions_table, roads_table
+from .tables import Roads, junctions_table, roads_table
 
 
 def lay_roads(settings: Settings, progress: Progress) -> dict:
@@ -41,13 +40,16 @@ def lay_roads(settings: Settings, progress: Progress) -> dict:
         raise TerrainError("No street finds room in the area; draw a larger one, or choose another style or seed.")
     roads = _all_roads(site, grown.laid)
     excused = _proved(site, roads, order.limit, progress.step(0.9, 0.96))
-    progress.report(0.96, "Writing the roads")
-    tags = tags_of(f"{model.name} {model.version} {model.hash}", settings.style, settings.seed)
-    _write(settings, site, (roads, grown.laid), tags)
     found = street_figures(site, grown.laid.network)
+    wished = asked_and_delivered({"density": settings.street_density}, found)
+    for sentence in filter(None, (*missed(wished), left_apart(excused))):
+        progress.warn(sentence)
+    progress.report(0.96, "Writing the roads")
+    tags = tags_of(model.named, settings.style, settings.seed, model.card.attribution)
+    _write(settings, site, (roads, grown.laid), tags)
     return {
-        "output": settings.output, "junctions_layer": settings.junctions, **found,
-        "components_before": _components(site.surroundings.roads), "excused": excused, "violations": 0,
+        "output": settings.output, "junctions_layer": settings.junctions, **found, "wishes": wished,
+        "components_before": components(site, site.surroundings.roads), "excused": len(excused), "violations": 0,
         "model": tags["model"], "style": settings.style, "seed": settings.seed, "device": str(model.compute),
         "crs": crs_name(site.place.crs), "work_crs": crs_name(site.place.work_crs), "phases": grown.seconds,
         "seconds": round(time.monotonic() - started_s, 3), "warnings": progress.warnings,
@@ -64,36 +66,29 @@ def read_site(settings: Settings, progress: Progress) -> Site:
     return site_of(place, area, (roads, (nothing(), nothing())), ground, relief)
 
 
-Roads = tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float64]]
-"""Lines, ranks and widths; the user's own first."""
-
-
 def _all_roads(site: Site, laid: StreetResult) -> Roads:
     """The user's roads as they are, then the generated pieces of the net."""
     new = laid.network.take(laid.network.origin != net.EXISTING)
-    rank = np.concatenate([site.rank, new.rank])
-    return np.concatenate([site.roads.work, new.lines]), rank, np.asarray(net.WIDTH_M)[rank]
+    lines, rank = np.concatenate([site.roads.work, new.lines]), np.concatenate([site.rank, new.rank])
+    return lines, rank, np.concatenate([site.width_m, new.width_m])
 
 
-def _proved(site: Site, roads: Roads, limit: float, progress: Progress) -> int:
-    """How many rules are broken for a reason outside of us; raises where there is none."""
+def _proved(site: Site, roads: Roads, limit: float, progress: Progress) -> list[Violation]:
+    """Where rules are broken for a reason outside of us; raises where there is none."""
     lines, _, width_m = roads
     kept = np.arange(len(lines)) < len(site.roads)
     layers = Layers(lines, width_m, kept, water=site.ground.water, before=site.roads.work, area=site.surroundings.area)
     found = validate(layers, site.heights(limit), progress)
     refuse(found)
-    return len(found)
-
-
-def _components(network: net.Network) -> int:
-    return int(net.nodes(network).component.max()) + 1 if len(network) else 0
+    return found
 
 
 def _write(settings: Settings, site: Site, made: tuple[Roads, StreetResult], tags: dict[str, str]) -> None:
     """The roads, and the junctions where they are wanted."""
     roads, laid = made
-    tables = {settings.output: roads_table(site, *roads)}
+    tables = {settings.output: roads_table(site, roads, laid)}
     if settings.junctions:
         tables[settings.junctions] = junctions_table(site, laid.network)
-    for path, table in tables.items():
-        write_tables(path, [table], site.place.crs, tags)
+    with aside.together() as files:
+        for path, table in tables.items():
+            write_tables(path, [table], site.place.crs, tags, files)

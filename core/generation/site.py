@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from .. import raster
+from ..buildings.build import SETBACK_M
 from ..errors import TerrainError
 from ..jobs.scene import GroundSettings
 from ..progress import Progress
@@ -18,15 +19,18 @@ from ..scene.road_classes import known_words, ranks
 from ..scene.vectors import Existing, around
 from ..scene_check.validate import Heights
 from ..scene_files import Place, Relief, UserLayer, nothing, read_layer, read_relief
-from ..scene_files.classes import green_of, heights_m, parks_of, polygons_of, road_classes, water_of
+from ..scene_files.classes import green_of, heights_m, parks_of, polygons_of, road_classes, road_widths_m, water_of
 from ..scene_files.place import Shapes
 from ..streets.build import Surroundings
+from ..streets.network import WIDTH_M
 from ..streets.street_field import Lattice
 from ..streets.terrain import Terrain
 
 Floats = NDArray[np.float64]
 
 LEAST_LAND_M2 = 50.0
+USUAL_HEIGHT_M = 6.2
+"""Height of an own building that nobody knows; two floors."""
 
 NEAR_M = 400.0
 """Features so far around an area are shown to the model, so that a scene goes on from what surrounds it."""
@@ -79,14 +83,24 @@ class Site:
         return ranks_of(self.roads)
 
     @cached_property
+    def width_m(self) -> Floats:
+        """Width between kerbs of each own road."""
+        return widths_of(self.roads)
+
+    @cached_property
     def height_m(self) -> Floats:
         """Height of each own building, not a number where unknown."""
         return heights_m(self.buildings)
 
+    @cached_property
+    def likely_height_m(self) -> Floats:
+        """The same with :data:`USUAL_HEIGHT_M` where unknown."""
+        return np.where(np.isfinite(self.height_m), self.height_m, USUAL_HEIGHT_M)
+
     @property
     def existing(self) -> Existing:
         """Own features as the vector half takes them."""
-        return Existing(self.roads.work, self.rank, self.buildings.work, self.ground.water)
+        return existing_of(self.roads, self.buildings, self.ground)
 
     @cached_property
     def land(self) -> Any:
@@ -106,12 +120,17 @@ Own = tuple[UserLayer, UserLayer]
 def site_of(place: Place, area: Any, own: tuple[Own, Own], ground: Ground, relief: Relief | None) -> Site:
     """Roads, buildings and all else put together; an area without land is refused."""
     (roads, roads_near), (buildings, buildings_near) = own
-    existing = Existing(roads.work, ranks_of(roads), buildings.work, ground.water)
-    surroundings = around(area, existing, _terrain(relief))
+    existing = existing_of(roads, buildings, ground)
+    surroundings = replace(around(area, existing, _terrain(relief)), parks=shapely.union_all(ground.parks))
     site = Site(place, area, roads, buildings, ground, relief, surroundings, (roads_near, buildings_near))
     if site.land.area < LEAST_LAND_M2:
         raise TerrainError("The area lies in water as the land cover has it; draw it on land, or leave the water out.")
     return site
+
+
+def existing_of(roads: UserLayer, buildings: UserLayer, ground: Ground) -> Existing:
+    """Own features as the vector half takes them."""
+    return Existing(roads.work, ranks_of(roads), buildings.work, ground.water, widths_of(roads))
 
 
 def ranks_of(roads: UserLayer) -> NDArray[np.int64]:
@@ -119,10 +138,16 @@ def ranks_of(roads: UserLayer) -> NDArray[np.int64]:
     return ranks(road_classes(roads, known_words()))
 
 
+def widths_of(roads: UserLayer) -> Floats:
+    """Width between kerbs of each road: its own, else the usual one of its rank."""
+    return road_widths_m(roads, np.asarray(WIDTH_M)[ranks_of(roads)])
+
+
 def read_own(paths: tuple[str, str], kind: str, place: Place, area: Any) -> Own:
-    """Features of a layer, file and name, in the area and around it."""
+    """Features of a layer, file and name, in the area and around it; roads are in it from kerb to kerb."""
     layer = read_layer(*paths, kind, place.work_crs, shapely.buffer(area, NEAR_M, quad_segs=2))
-    touches = np.asarray(shapely.intersects(area, layer.valid), bool)
+    reach_m = widths_of(layer) / 2 + SETBACK_M if kind == "line" else 0.0
+    touches = np.asarray(shapely.dwithin(area, layer.valid, reach_m), bool)
     return layer.take(touches), layer.take(~touches)
 
 
@@ -167,11 +192,6 @@ def read_heights(settings: GroundSettings, place: Place, area: Any, progress: Pr
         raise TerrainError(
             f"The DEM {settings.dem} is 0 everywhere in the area, as in the sea; draw the area on land, or leave the "
             "DEM out."
-        )
-    if relief.known_share < 1:
-        progress.warn(
-            f"The DEM knows {relief.known_share:.0%} of the heights around the area; where it knows none, the ground "
-            "is taken as level."
         )
     return relief
 

@@ -13,8 +13,9 @@ from ..scene.vectors import Scene
 from ..scene_files import Table
 from ..scene_files.layers import joined
 from ..streets import network as net
+from ..streets.build import StreetResult
 from ..streets.network import Network
-from .figures import standing_m2
+from .figures import green_in, standing_m2
 from .site import Site
 
 Floats = NDArray[np.float64]
@@ -26,8 +27,13 @@ GREEN_SHARE = 0.5
 HARDLY_BUILT = 0.1
 
 
-def roads_table(site: Site, lines: NDArray[Any], rank: Numbers, width_m: Floats) -> Table:
-    """Streets, the user's own first, with class, width, length and steepest grade."""
+Roads = tuple[NDArray[Any], Numbers, Floats]
+"""Lines, ranks and widths; the user's own first."""
+
+
+def roads_table(site: Site, roads: Roads, laid: StreetResult) -> Table:
+    """Streets, the user's own first, with class, width, length, steepest grade and what keeps them apart."""
+    lines, rank, width_m = roads
     count, total = len(site.roads), len(lines)
     terrain = site.surroundings.terrain
     grade = np.full(total, np.nan)
@@ -39,9 +45,21 @@ def roads_table(site: Site, lines: NDArray[Any], rank: Numbers, width_m: Floats)
         "length_m": np.round(shapely.length(lines), 2),
         "grade_max": grade,
         "origin": np.array([EXISTING] * count + [GENERATED] * (total - count), object),
+        "apart": reasons_of(site, laid),
         "synthetic": (np.arange(total) >= count).astype(np.int32),
     }
     return joined(site.roads, lines[count:], Table("roads", "LineString", lines, columns), site.place)
+
+
+def reasons_of(site: Site, laid: StreetResult) -> NDArray[np.object_]:
+    """What keeps each street away from the longest part of the net, the user's own first; None for the others."""
+    known = {line.wkb: one.reason for one in laid.apart for line in shapely.get_parts(one.lines)}
+    network, found = laid.network, np.full(len(site.roads) + len(laid.network), None, object)
+    own = network.origin == net.EXISTING
+    place = np.where(own, network.source, len(site.roads) + np.cumsum(~own) - 1)
+    for line, at in zip(network.lines, place, strict=True):
+        found[at] = known.get(line.wkb) or found[at]
+    return found[: len(site.roads) + int((~own).sum())]
 
 
 def junctions_table(site: Site, network: Network) -> Table:
@@ -74,10 +92,7 @@ def blocks_table(site: Site, scene: Scene) -> Table:
     """Blocks with coverage and floor-area ratio of all buildings in them."""
     number = block_of(site, scene)
     size = np.concatenate([standing_m2(site), shapely.area(scene.buildings.shapes)])
-    height = site.height_m
-    floors = np.concatenate(
-        [np.where(np.isfinite(height), floors_of(np.nan_to_num(height)), 2), scene.buildings.floors]
-    )
+    floors = np.concatenate([floors_of(site.likely_height_m), scene.buildings.floors])
     area = shapely.area(scene.blocks.shapes)
     count = len(area)
     covered, floor_area = (np.bincount(number, values, count + 1)[1:] for values in (size, size * floors))
@@ -115,8 +130,7 @@ def use_of(site: Site, scene: Scene) -> tuple[NDArray[np.object_], NDArray[np.ob
     use = scene.land_use.kind.astype(object)
     method = np.full(len(use), "rule", object)
     if len(site.ground.green) and len(use):
-        green = shapely.union_all(site.ground.green)
-        share = shapely.area(shapely.intersection(scene.land_use.shapes, green)) / shapely.area(scene.land_use.shapes)
+        share = green_in(site, scene.land_use.shapes) / shapely.area(scene.land_use.shapes)
         said = (share >= GREEN_SHARE) & (scene.land_use.coverage < HARDLY_BUILT)
         use[said], method[said] = "green", "land cover"
     return use, method
@@ -147,7 +161,7 @@ def objects_table(site: Site, scene: Scene) -> Table:
 
 def tables_of(site: Site, scene: Scene, *, built: bool = True, objects: bool = False) -> list[Table]:
     """All layers of a scene; without buildings where they were not ``built``."""
-    roads = roads_table(site, scene.roads, scene.road_rank, scene.width_m)
+    roads = roads_table(site, (scene.roads, scene.road_rank, scene.width_m), scene.net)
     tables = [land_use_table(site, scene), blocks_table(site, scene), roads]
     if built:
         tables.append(buildings_table(site, scene))

@@ -12,24 +12,29 @@ from ..buildings.storeys import FLOOR_M, floors_of
 from ..landuse.rules import built_up, classed
 from ..scene import generating
 from ..scene.cascade import Fields
-from ..scene.vectors import Scene
-from .figures import USUAL_HEIGHT_M
+from ..scene.fields import MIDDLE_M
+from ..scene.vectors import Scene, with_objects
 from .site import Site
+from .tables import use_of
 
 Floats = NDArray[np.float64]
-
-MIDDLE_M = 10
 
 
 def by_buildings(site: Site, scene: Scene, green_share: float | None) -> Scene:
     """The scene with land use that knows the user's own buildings too."""
     if not len(site.buildings):
         return scene
-    height = np.where(np.isfinite(site.height_m), site.height_m, USUAL_HEIGHT_M)
     shapes = np.concatenate([site.buildings.valid, scene.buildings.shapes])
-    floors = np.concatenate([floors_of(height), scene.buildings.floors])
+    floors = np.concatenate([floors_of(site.likely_height_m), scene.buildings.floors])
     facts = built_up(scene.blocks.shapes, shapes, floors)
     return replace(scene, land_use=classed(scene.blocks.shapes, facts, green_share))
+
+
+def planted(site: Site, scene: Scene, seed: int) -> Scene:
+    """The scene with trees and lamps, by the land use that its layer shows."""
+    use, _ = use_of(site, scene)
+    scene = replace(scene, land_use=replace(scene.land_use, kind=use.astype(str)))
+    return with_objects(scene, site.surroundings, seed)
 
 
 def by_fields(scene: Scene, middle: Fields, green_share: float | None) -> Scene:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
-from .scene import VECTORS, ModelSettings, WishSettings, require_files, require_layers
+from .scene import VECTORS, FeatureSettings, ModelSettings, WishSettings, require_files, require_layers
 
 
 @dataclass(frozen=True)
-class Settings(ModelSettings, WishSettings):
+class Settings(ModelSettings, WishSettings, FeatureSettings):
     """What *Fill buildings* was asked to do; building it checks everything that needs no file.
 
     Attributes
@@ -29,12 +29,8 @@ class Settings(ModelSettings, WishSettings):
 
     area: str = ""
     area_layer: str = ""
-    roads: str = ""
-    roads_layer: str = ""
     blocks: str = ""
     blocks_layer: str = ""
-    buildings: str = ""
-    buildings_layer: str = ""
     water: str = ""
     water_layer: str = ""
     output: str = ""

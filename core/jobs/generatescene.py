@@ -9,6 +9,7 @@ from ..progress import Progress
 from .scene import (
     PACKAGE,
     PAGES,
+    FeatureSettings,
     GroundSettings,
     ModelSettings,
     WishSettings,
@@ -32,7 +33,7 @@ LAND_CLASSES = (
 
 
 @dataclass(frozen=True)
-class Settings(ModelSettings, GroundSettings, WishSettings):
+class Settings(ModelSettings, GroundSettings, WishSettings, FeatureSettings):
     """What *Generate scene* was asked to do; building it checks everything that needs no file.
 
     Attributes
@@ -58,10 +59,6 @@ class Settings(ModelSettings, GroundSettings, WishSettings):
 
     area: str = ""
     area_layer: str = ""
-    roads: str = ""
-    roads_layer: str = ""
-    buildings: str = ""
-    buildings_layer: str = ""
     landcover: str = ""
     landcover_layer: str = ""
     existing: str = "keep"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
-from .scene import PACKAGE, PAGES, require_files, require_layers
+from .scene import PACKAGE, PAGES, FeatureSettings, require_files, require_layers
 from .settings import require_number
 
 LAYERS = ("roads", "buildings", "landcover")
@@ -15,7 +15,7 @@ DEFAULT_MIN_BUILDING_M2 = 8.0
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(FeatureSettings):
     """What *Prepare scene data* was asked to do; building it checks everything that needs no file.
 
     Attributes
@@ -23,7 +23,8 @@ class Settings:
     roads, roads_layer, buildings, buildings_layer, landcover, landcover_layer
         Files in any CRS, and the layers in them (empty: the only or first one); each may be empty, but not all.
     z_limit
-        Features whose size or height is farther from the median than so many robust standard deviations are dropped.
+        Buildings whose size is farther from the median than so many robust standard deviations are dropped, and heights
+        that are.
     min_building
         Footprints below this area in m2 are dropped.
     output
@@ -33,10 +34,6 @@ class Settings:
 
     """
 
-    roads: str = ""
-    roads_layer: str = ""
-    buildings: str = ""
-    buildings_layer: str = ""
     landcover: str = ""
     landcover_layer: str = ""
     z_limit: float = DEFAULT_Z_LIMIT

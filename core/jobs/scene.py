@@ -157,6 +157,19 @@ class WishSettings:
         return None if self.coverage is None else self.coverage / 100.0
 
 
+@dataclass(frozen=True)
+class FeatureSettings:
+    """Roads and buildings, files in any CRS and the layers in them (empty: the only or first one); each may be empty.
+
+    What becomes of them each tool says.
+    """
+
+    roads: str = ""
+    roads_layer: str = ""
+    buildings: str = ""
+    buildings_layer: str = ""
+
+
 def label_of(name: str) -> str:
     """The name of a setting as it stands in a sentence."""
     return "DEM" if name == "dem" else name.replace("_", " ").capitalize()

@@ -6,20 +6,23 @@ from dataclasses import dataclass
 
 from ..errors import TerrainError
 from ..progress import Progress
-from .scene import PAGES, VECTORS, GroundSettings, require_files, require_layers
+from .scene import PAGES, VECTORS, FeatureSettings, GroundSettings, require_files, require_layers
 
 JUDGED = ("roads", "buildings", "blocks")
-BESIDE = ("water", "existing_roads", "existing_buildings")
+BESIDE = ("area", "water", "existing_roads", "existing_buildings")
 
 
 @dataclass(frozen=True)
-class Settings(GroundSettings):
+class Settings(GroundSettings, FeatureSettings):
     """What *Validate scene* was asked to do; building it checks everything that needs no file.
 
     Attributes
     ----------
     roads, roads_layer, buildings, buildings_layer, blocks, blocks_layer
         Layers to judge, files in any CRS, and the layers in them (empty: the only or first one). One is needed.
+    area, area_layer
+        Polygons that the layers fill: blocks may end at their edge, and streets on two of them may be apart; may be
+        empty.
     water, water_layer
         Polygons that no building may stand in; may be empty.
     existing_roads, existing_roads_layer, existing_buildings, existing_buildings_layer
@@ -31,12 +34,10 @@ class Settings(GroundSettings):
 
     """
 
-    roads: str = ""
-    roads_layer: str = ""
-    buildings: str = ""
-    buildings_layer: str = ""
     blocks: str = ""
     blocks_layer: str = ""
+    area: str = ""
+    area_layer: str = ""
     water: str = ""
     water_layer: str = ""
     existing_roads: str = ""

@@ -3,7 +3,8 @@
 Land use of a block, first rule that fits: ``green`` if the wish for green chose it or it is nearly unbuilt;
 ``industry`` if a third is built with footprints of 800 m2 in the median; ``centre`` from 5 floors or 45 % built;
 ``mixed`` from 3 floors or 30 %; else ``housing``. Trees line major and minor streets every 12 m and stand in green
-blocks on a shaken grid of 14 m; lamps stand every 30 m on the other kerb. No object stands in a building or street.
+blocks on a shaken grid of 14 m; lamps stand every 30 m on one kerb. No object stands in a building or street, or
+beyond the area.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from ..blocks.faces import Blocks, carriageways
 from ..buildings.build import Buildings
 from ..buildings.infill import chance
 from ..streets.network import Network, snap
+from ..streets.obstacles import pieces_of
 
 Floats = NDArray[np.float64]
 Shapes = NDArray[Any]
 
-METHOD = "rule"
 UNBUILT_SHARE = 0.02
 TREE_M, LAMP_M, GROVE_M = 12.0, 30.0, 14.0
 KERB_M = 0.8
@@ -34,12 +35,11 @@ LEAST_GREEN_M2 = 400.0
 
 @dataclass(frozen=True)
 class LandUse:
-    """One class per block, with the figures that decided it."""
+    """One class per block, and the share of each that is built."""
 
     shapes: Shapes
     kind: NDArray[np.str_]
     coverage: Floats
-    floors: Floats
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def built_up(blocks: Shapes, buildings: Shapes, floors: NDArray[np.int64]) -> tu
         size = shapely.area(buildings)[number]
         covered = np.asarray(np.bincount(block, size, count), np.float64)
         floor_area = np.asarray(np.bincount(block, size * floors[number], count), np.float64)
-        median = _medians(block, size, count)
+        median = _upper_medians(block, size, count)
     coverage = covered / np.maximum(shapely.area(blocks), 1.0)
     return coverage, floor_area / np.maximum(covered, 1.0), median
 
@@ -84,11 +84,11 @@ def classed(blocks: Shapes, facts: tuple[Floats, Floats, Floats], green_share: f
     kind = np.where((coverage < UNBUILT_SHARE) & (area > LEAST_GREEN_M2), "green", kind)
     if green_share is not None and len(blocks):
         kind = _greened(kind, area, coverage, green_share)
-    return LandUse(blocks, kind, coverage, floors)
+    return LandUse(blocks, kind, coverage)
 
 
-def _medians(group: NDArray[np.int64], values: Floats, count: int) -> Floats:
-    """Median of each group's values; 0 for empty ones."""
+def _upper_medians(group: NDArray[np.int64], values: Floats, count: int) -> Floats:
+    """Upper median of each group's values; 0 for empty ones."""
     order = np.lexsort((values, group))
     size = np.bincount(group, minlength=count)
     first = np.cumsum(size) - size
@@ -106,15 +106,24 @@ def _greened(kind: NDArray[np.str_], area: Floats, coverage: Floats, share: floa
     return out
 
 
-def objects(network: Network, use: LandUse, built: Buildings, standing: Any, seed: int) -> Objects:
-    """Trees and lamps."""
+def no_objects() -> Objects:
+    """Neither trees nor lamps."""
+    return Objects(np.zeros(0, object), np.zeros(0, str))
+
+
+def objects(network: Network, use: LandUse, built: Buildings, ground: tuple[Any, Any], seed: int) -> Objects:
+    """Trees and lamps; ``ground`` is the area, and what stands in it already."""
+    area, standing = ground
     rows = [(_along(network, TREE_M, side, 2), "tree") for side in (1, -1)]
     rows.append((_along(network, LAMP_M, 1, 3, LAMP_M / 2 + TREE_M / 4), "lamp"))
     green = use.shapes[use.kind == "green"]
     rows.append((_groves(green, seed), "tree"))
     points = shapely.points(snap(np.concatenate([row for row, _ in rows])))
     kind = np.concatenate([np.full(len(row), name) for row, name in rows])
-    taken = np.concatenate([built.shapes, carriageways(network), shapely.get_parts([standing])])
+    shapely.prepare(area)
+    inside = shapely.contains(area, points)
+    points, kind = points[inside], kind[inside]
+    taken = np.concatenate([built.shapes, carriageways(network), pieces_of(standing)])
     if len(taken) and len(points):
         clear = np.where(np.arange(len(taken)) < len(built), CLEAR_M, 0.3)
         number, other = shapely.STRtree(taken).query(points, predicate="dwithin", distance=CLEAR_M)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -52,7 +53,10 @@ WINDOW_M = 500.0
 LEAST_INSIDE = 0.5
 LEAST_FOOTPRINT_M2 = 8.0
 TOUCH_M = 0.5
-BINS = 9
+BINS = 90
+"""Directions are counted in degrees of a quarter turn."""
+BLUR_BINS = 10
+"""A direction is one within so many of them: it is spread over its neighbours, evenly in both ways round."""
 JOIN_M = 0.25
 """Points of streets nearer than this are one: tiles and digitising leave such gaps."""
 HEAL_M = 2.5
@@ -86,7 +90,7 @@ def features(
     bounds, ground = windows_of(area, window_m)
     figures = np.full((len(bounds), len(FEATURES)), np.nan)
     if buildings is not None:
-        figures[:, : len(BUILT)] = _built(np.asarray(buildings, object), ground)
+        figures[:, : len(BUILT)] = _built(np.asarray(buildings, object), ground, bounds)
     if roads is not None and len(bounds):
         lines = shapely.get_parts(shapely.force_2d(np.asarray(roads, object)))
         window, line = shapely.STRtree(lines).query(ground, predicate="intersects")
@@ -114,18 +118,21 @@ def windows_of(area: Any, window_m: float = WINDOW_M) -> tuple[Floats, Shapes]:
     return bounds[much], ground[much]
 
 
-def _built(buildings: Shapes, ground: Shapes) -> Floats:
-    """The seven figures of buildings of each window; a building belongs to the window of its centroid."""
+def _built(buildings: Shapes, ground: Shapes, bounds: Floats) -> Floats:
+    """The seven figures of buildings of each window; a building belongs to the window of its centroid.
+
+    Ground under several footprints counts once.
+    """
     shapes = _footprints(buildings)
     out = np.full((len(ground), len(BUILT)), np.nan)
     km2 = shapely.area(ground) / 1e6
     count = len(ground)
     window, building = shapely.STRtree(shapes).query(ground, predicate="intersects")
-    whole = shapely.covers(ground[window], shapes[building])
-    parts = shapes[building]
-    parts[~whole] = shapely.intersection(ground[window[~whole]], parts[~whole])
-    out[:, 0] = np.bincount(window, shapely.area(parts), count) / (km2 * 1e6)
-    home = shapely.intersects(ground[window], shapely.centroid(shapes)[building])
+    begins = np.searchsorted(window, np.arange(count + 1))
+    for k, shape in enumerate(ground):
+        under = shapely.union_all(shapes[building[begins[k] : begins[k + 1]]])
+        out[k, 0] = shapely.intersection(under, shape).area / (km2[k] * 1e6)
+    home = _at_home(shapely.centroid(shapes)[building], ground[window], bounds[window])
     window, building = window[home], building[home]
     number = np.bincount(window, minlength=count)
     out[:, 1] = number / km2 * QUARTER_KM2
@@ -137,6 +144,12 @@ def _built(buildings: Shapes, ground: Shapes) -> Floats:
     out[:, 5] = entropies(window, directions(shapes)[building] / (np.pi / 2), np.ones(len(window)), count)
     out[:, 6] = np.nan_to_num(_means(window, _touching(shapes)[building].astype(np.float64), number))
     return out
+
+
+def _at_home(points: Shapes, ground: Shapes, bounds: Floats) -> NDArray[np.bool_]:
+    """Whether points lie on the ground of windows; those between two windows are in the eastern or northern one."""
+    x, y = shapely.get_x(points), shapely.get_y(points)
+    return np.asarray(shapely.intersects(ground, points) & (x < bounds[:, 2]) & (y < bounds[:, 3]))
 
 
 def _footprints(buildings: Shapes) -> Shapes:
@@ -185,13 +198,18 @@ def _medians(group: Numbers, values: Floats, number: Numbers) -> Floats:
 
 
 def entropies(group: Numbers, turns: Floats, weight: Floats, count: int) -> Floats:
-    """Entropy of each group's directions (0 to 1 of their period) over its largest value; not a number if empty."""
+    """Entropy of each group's directions (0 to 1 of their period): 0 for one direction, 1 for all alike.
+
+    Directions are blurred first, so that a town turned by a few degrees has the entropy that it had. Not a number for
+    empty groups.
+    """
     bins = np.minimum((turns * BINS).astype(np.int64), BINS - 1)
     table = np.bincount(group * BINS + bins, weight, count * BINS).reshape(count, BINS)
     whole = table.sum(axis=1)
-    share = table / np.maximum(whole, 1e-12)[:, None]
-    entropy = -np.sum(share * np.log(np.maximum(share, 1e-12)), axis=1) / np.log(BINS)
-    return np.where(whole > 0, entropy, np.nan)
+    share = uniform_filter1d(table / np.maximum(whole, 1e-12)[:, None], BLUR_BINS, axis=1, mode="wrap")
+    entropy = -np.sum(share * np.log(np.maximum(share, 1e-12)), axis=1)
+    least = np.log(BLUR_BINS)
+    return np.where(whole > 0, np.clip((entropy - least) / (np.log(BINS) - least), 0, 1), np.nan)
 
 
 def street_figures(lines: Shapes, ground: Any) -> Floats:

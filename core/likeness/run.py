@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import shapely
 
-from .. import aside, page, scene_files, vector
+from .. import aside, page, scene_files
 from ..errors import TerrainError
 from ..grid import crs_name
 from ..jobs.comparescenes import Settings
@@ -23,6 +23,10 @@ from .features import FEATURES, MEANINGS, Windows, features
 
 FEW = 20
 """With fewer windows distances say little."""
+MOST_WINDOWS = 200_000
+"""So many take some 200 MB."""
+KINDS = {"roads": "line", "buildings": "polygon"}
+"""Layers of a scene, and what they hold."""
 
 
 def compare(settings: Settings, progress: Progress) -> dict[str, Any]:
@@ -43,10 +47,11 @@ def compare(settings: Settings, progress: Progress) -> dict[str, Any]:
     }  # fmt: skip
     _warn(result, progress)
     progress.report(0.97, "Writing the figures")
-    if settings.output:
-        _write_table(settings.output, result)
     report = (settings.report, report_json(settings.report))
-    scene_files.write_report(report, "Two scenes compared", _sections(settings, result), result)
+    with aside.together() as files:
+        if settings.output:
+            files.part(settings.output).write_text(_table(settings.output, result), encoding="utf-8", newline="")
+        scene_files.write_report(report, "Two scenes compared", _sections(settings, result), result, files)
     seconds = round(time.monotonic() - started_s, 3)
     return {**result, "output": settings.output, "report": settings.report, "seconds": seconds,
             "warnings": progress.warnings}  # fmt: skip
@@ -84,37 +89,42 @@ def _measured(settings: Settings, scene: str, progress: Progress) -> tuple[Windo
     files = {what: (getattr(settings, f"{what}_{scene}"), getattr(settings, f"{what}_{scene}_layer"))
              for what in ("roads", "buildings", "area")}  # fmt: skip
     progress.report(0.0, f"Reading scene {scene.upper()}")
-    area, place = _area(files, scene)
+    area, place = None, None
+    if files["area"][0]:
+        area, place = scene_files.read_area(*files["area"])
+    place = place or _place(files, scene)
     layers: dict[str, Any] = {}
-    for what, kind in (("roads", "line"), ("buildings", "polygon")):
+    for what, kind in KINDS.items():
         path, layer = files[what]
         layers[what] = scene_files.read_layer(path, layer, kind, place.work_crs, area).work if path else None
         progress.check()
+    if area is None:
+        every = np.concatenate([shapes for shapes in layers.values() if shapes is not None])
+        area = shapely.box(*shapely.total_bounds(every))
+    _require_windows(area, settings.window, scene)
     windows = features(layers["roads"], layers["buildings"], area, settings.window, progress.step(0.3, 1.0))
     return windows, crs_name(place.work_crs)
 
 
-def _area(files: dict[str, tuple[str, str]], scene: str) -> tuple[Any, Place]:
-    """Where a scene is measured: its area, or the box around its features."""
-    if files["area"][0]:
-        return scene_files.read_area(*files["area"])
-    boxes = []
-    for what in ("buildings", "roads"):
-        if files[what][0]:
-            found = vector.Features(*files[what])
-            known = found.geometries()
-            known = known[~(shapely.is_missing(known) | shapely.is_empty(known))]
-            if len(known):
-                boxes.append((found.crs, shapely.total_bounds(known), what))
-    if not boxes:
+def _place(files: dict[str, tuple[str, str]], scene: str) -> Place:
+    """Metres where the features of a scene lie."""
+    named = [(*files[what], f"layer of {what} of scene {scene.upper()}") for what in ("buildings", "roads")]
+    place = scene_files.place_of_layers(named)
+    if place is None:
         raise TerrainError(f"Scene {scene.upper()} has no feature; choose other layers.")
-    crs, bounds, what = boxes[0]
-    place = scene_files.place_of(crs, tuple(bounds.tolist()), f"layer of {what} of scene {scene.upper()}")
-    whole = [
-        scene_files.read_layer(*files[name], "polygon" if name == "buildings" else "line", place.work_crs).work
-        for _, _, name in boxes
-    ]
-    return shapely.box(*shapely.total_bounds(np.concatenate(whole))), place
+    return place
+
+
+def _require_windows(area: Any, window_m: float, scene: str) -> None:
+    """Refuse an area that would take hours and gigabytes."""
+    west, south, east, north = area.bounds
+    count = ((east - west) / window_m + 1) * ((north - south) / window_m + 1)
+    if count > MOST_WINDOWS:
+        raise TerrainError(
+            f"Scene {scene.upper()} reaches over {(east - west) / 1000:,.0f} x {(north - south) / 1000:,.0f} km, some "
+            f"{count:,.0f} windows of {window_m:g} m; at most {MOST_WINDOWS:,} can be compared. Choose a larger window "
+            "or a smaller area."
+        )
 
 
 def _warn(result: dict[str, Any], progress: Progress) -> None:
@@ -128,19 +138,17 @@ def _warn(result: dict[str, Any], progress: Progress) -> None:
         progress.warn(f"One of the scenes has only {fewest} windows; distances of so few say little.")
 
 
-def _write_table(path: str, result: dict[str, Any]) -> None:
+def _table(path: str, result: dict[str, Any]) -> str:
     """Figures as JSON, or the features as lines where CSV."""
-    with aside.written(path) as part:
-        if path.lower().endswith(".json"):
-            part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-            return
-        stream = io.StringIO(newline="")
-        writer = csv.DictWriter(stream, list(result["features"][0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(result["features"])
-        writer.writerow({"feature": "all", "meaning": "mean of the distances", "w1_sd": result["w1_sd"]})
-        writer.writerow({"feature": "fd15", "meaning": "Frechet distance of all features", "w1_sd": result["fd15"]})
-        part.write_text(stream.getvalue(), encoding="utf-8", newline="")
+    if path.lower().endswith(".json"):
+        return json.dumps(result, indent=1) + "\n"
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, list(result["features"][0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(result["features"])
+    writer.writerow({"feature": "all", "meaning": "mean of the distances", "w1_sd": result["w1_sd"]})
+    writer.writerow({"feature": "fd15", "meaning": "Frechet distance of all features", "w1_sd": result["fd15"]})
+    return stream.getvalue()
 
 
 def _sections(settings: Settings, result: dict[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import TerrainError
@@ -31,22 +31,16 @@ class SceneCard:
     stages
         By name of the stage: ``network``, settings of :class:`.model.StageSettings`, and ``weights``, with ``file``,
         ``bytes`` and ``sha256`` in groups of eight digits.
-    training, results, beware
-        Data with licences and recipe; rows of measured figures; one sentence per known limit.
 
     """
 
     name: str
-    title: str
     version: str
     attribution: str
     folder: Path
     styles: tuple[str, ...]
     places: dict[str, int]
     stages: dict[str, dict]
-    training: dict = field(default_factory=dict)
-    results: tuple = ()
-    beware: tuple = ()
 
     @property
     def hash(self) -> str:
@@ -88,16 +82,12 @@ def read(folder: Path = SHIPPED) -> SceneCard:
         values = json.loads(path.read_text(encoding="utf-8"))
         return SceneCard(
             name=values["name"],
-            title=values["title"],
             version=values["version"],
             attribution=values["attribution"],
             folder=folder,
             styles=tuple(values["styles"]),
             places={str(name): int(number) for name, number in values["places"].items()},
             stages={name: dict(values["stages"][name]) for name in ("G", "R", "L")},
-            training=values.get("training", {}),
-            results=tuple(values.get("results", ())),
-            beware=tuple(values.get("beware", ())),
         )
     except OSError as error:
         raise TerrainError(f"The scene model has no readable card {path}; install the plugin again.") from error

@@ -6,7 +6,7 @@ as the windows of the next one reach, and interpolated by world position, so the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from ..elevation.compute import Compute
 from ..progress import Progress
 from .model import Condition, StageModel
-from .sampling import LATTICES, Lattice, Rectangle, Repair, Run, sample_area, sample_strips
+from .needs import Windows
+from .sampling import LATTICES, RATIO, Rectangle, Repair, Run, sample_area, sample_strips
 from .stages import Stage
 from .standing import Standing
 from .towns import bilinear
@@ -26,24 +27,26 @@ Array = NDArray[np.float32]
 Kerb = Callable[[Rectangle], Array]
 """The kerb channel ``(1, rows, cols)`` on a rectangle of L's cells; streets are traced before it is asked."""
 
-RATIO = 5
-"""Cells of R per cell of G, and of L per cell of R, in one direction."""
-
 
 @dataclass(frozen=True)
 class Asked:
-    """What all stages are told alike: number of the place, or the last for none, wishes, and what stands."""
+    """What all stages are told alike: number of the place, or the last for none, wishes, and what stands.
+
+    ``needed`` are the windows of each stage that are worth their work; None, or none given, stands for all.
+    """
 
     place: int
     wishes: Wishes
     standing: Standing
     compute: Compute = Compute()
     progress: Progress = field(default_factory=Progress)
+    needed: Mapping[str, Windows | None] = field(default_factory=dict)
 
     def run(self, stage: str, repair: Repair | None = None) -> Run:
         """How a stage is sampled."""
         steps = STEPS[self.wishes.steps][stage]
-        return Run(self.wishes.seed, steps, LATTICES[stage], self.compute, repair, self.progress)
+        lattice, needed = LATTICES[stage], self.needed.get(stage)
+        return Run(self.wishes.seed, steps, lattice, self.compute, repair, self.progress, needed)
 
 
 @dataclass(frozen=True)
@@ -150,18 +153,3 @@ def _condition(stage: Stage, window: Rectangle, asked: Asked, parent: Array) -> 
         told.graph,
         None if told.floor is None else torch.from_numpy(told.floor[None]),
     )
-
-
-def reach(lattice: Lattice, area: Rectangle) -> Rectangle:
-    """The rectangle that all windows of an area cover together."""
-    windows = list(lattice.windows(area))
-    west, south = min(w.west for w in windows), min(w.south for w in windows)
-    east, north = max(w.west + w.cols for w in windows), max(w.south + w.rows for w in windows)
-    return Rectangle(west, south, east - west, north - south)
-
-
-def parents(area: Rectangle, ratio: int = RATIO, margin: int = 1) -> Rectangle:
-    """The cells of the stage above that an area touches, and some more around."""
-    west, south = area.west // ratio, area.south // ratio
-    east, north = -(-(area.west + area.cols) // ratio), -(-(area.south + area.rows) // ratio)
-    return Rectangle(west, south, east - west, north - south).grown(margin)

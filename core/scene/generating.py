@@ -2,13 +2,13 @@
 
 The order of a scene is :func:`coarse_and_middle`, then the caller traces streets from R's fields, then :func:`fine`
 with the kerbs of those streets. Fields are a function of the model, the seed, the wishes and the place in the world;
-without wishes they do not depend on the area's cut.
+without wishes and own features they do not depend on the area's cut.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,13 +22,13 @@ from ..streets.network import WIDTH_M
 from . import card as cards
 from . import weights
 from .card import MIXED, SceneCard
-from .cascade import Asked, Fields, Kerb, parents, reach, sample_coarse, sample_fine, sample_middle
+from .cascade import Asked, Fields, Kerb, sample_coarse, sample_fine, sample_middle
 from .fields import FINE_M, KERB_REACH_M, kerb_distance
 from .model import StageModel, StageSettings
-from .sampling import LATTICES, Rectangle
+from .needs import areas_of, needed
+from .sampling import Rectangle
 from .stages import (
     HEIGHT_SCALE_M,
-    ROAD_FALL_M,
     STAGES,
     STREET_SCALE,
     VOLUME_SCALE_M,
@@ -36,13 +36,10 @@ from .stages import (
     G,
     kerb_channel,
 )
-from .standing import Standing, frame_of, nothing_stands, shares_of
+from .standing import Standing, frame_of
 from .wishes import Wishes, fulfilled
 
-__all__ = [
-    "Model", "Standing", "Wishes", "coarse_and_middle", "fine", "frame_of", "kerb_of", "load", "nothing_stands",
-    "physical", "rectangle_of", "shares_of", "tiny",
-]  # fmt: skip
+__all__ = ["Model", "coarse_and_middle", "fine", "kerb_of", "load", "physical", "tiny"]
 
 Array = NDArray[np.float32]
 
@@ -52,27 +49,23 @@ COARSEST_SHARE = 0.05
 
 @dataclass(frozen=True)
 class Model:
-    """A scene model in a style, ready on a device."""
+    """A scene model in a style, ready on a device; ``own`` is what a style is called that was fitted to an example."""
 
     card: SceneCard
     stages: dict[str, StageModel]
     compute: Compute
     style: str
+    own: str = ""
 
     @property
-    def name(self) -> str:
-        """Name of the model."""
-        return self.card.name
+    def called(self) -> str:
+        """What the style is called."""
+        return self.own or self.style
 
     @property
-    def version(self) -> str:
-        """Version of the model."""
-        return self.card.version
-
-    @property
-    def hash(self) -> str:
-        """Eight digits that name its weights."""
-        return self.card.hash
+    def named(self) -> str:
+        """Name, version, and eight digits that name its weights."""
+        return f"{self.card.name} {self.card.version} {self.card.hash}"
 
     @property
     def place(self) -> int:
@@ -106,35 +99,28 @@ def tiny(seed: int = 0) -> Model:
             torch.nn.init.normal_(parameter, std=0.05)
         stages[name] = weights.ready(model, compute)
     about = {name: {"weights": {"sha256": str(seed)}} for name in STAGES}
-    card = SceneCard("tiny", "Random weights", "0", "", cards.SHIPPED, (), {"nowhere": 0}, about)
+    card = SceneCard("tiny", "0", "", cards.SHIPPED, (), {"nowhere": 0}, about)
     return Model(card, stages, compute, MIXED)
 
 
-def rectangle_of(area: Any) -> Rectangle:
-    """The cells of stage L that cover a geometry."""
-    west, south, east, north = (float(edge) / FINE_M for edge in shapely.bounds(area))
-    first, last = (int(np.floor(west)), int(np.floor(south))), (int(np.ceil(east)), int(np.ceil(north)))
-    return Rectangle(*first, last[0] - first[0], last[1] - first[1])
-
-
 def coarse_and_middle(
-    model: Model, area: Rectangle, wishes: Wishes, standing: Standing, progress: Progress, finest_m: int = 10
+    model: Model, area: Rectangle, wishes: Wishes, standing: Standing, progress: Progress, finest_m: int = FINE_M
 ) -> dict[str, Fields]:
     """Fields of G and, unless ``finest_m`` is 50 or more, of R, as far beyond the area as stage L needs them.
 
-    ``area`` is in cells of L. G meets the wishes on the ground; R follows it.
+    ``area`` is in cells of L. G meets the wishes on the ground; R follows it. Fields far from the standing's extent
+    that nothing of it hangs on are open ground.
     """
-    middle_area = parents(reach(LATTICES["L"], area))
-    coarse_area = parents(reach(LATTICES["R"], middle_area))
+    areas, wanted = areas_of(area), needed(standing.extent, area, finest_m)
     share = COARSEST_SHARE if finest_m < G.cell_m else 1.0
-    asked = Asked(model.place, wishes, standing, model.compute, progress.step(0.0, share))
-    coarse = sample_coarse(model.stages["G"], coarse_area, asked)
-    kept = standing.complete(G, coarse_area) > 0.5
-    coarse = Fields(coarse_area, fulfilled(coarse.values, standing.land(coarse_area), kept, wishes))
+    asked = Asked(model.place, wishes, standing, model.compute, progress.step(0.0, share), wanted)
+    coarse = sample_coarse(model.stages["G"], areas["G"], asked)
+    kept = standing.complete(G, areas["G"]) > 0.5
+    coarse = Fields(areas["G"], fulfilled(coarse.values, standing.land(areas["G"]), kept, wishes))
     if finest_m >= G.cell_m:
         return {"G": coarse}
-    asked = Asked(model.place, wishes, standing, model.compute, progress.step(share, 1.0))
-    return {"G": coarse, "R": sample_middle(model.stages["R"], coarse, middle_area, asked)}
+    asked = replace(asked, progress=progress.step(share, 1.0))
+    return {"G": coarse, "R": sample_middle(model.stages["R"], coarse, areas["R"], asked)}
 
 
 def fine(
@@ -142,7 +128,8 @@ def fine(
 ) -> Iterator[tuple[Rectangle, Array]]:
     """Fields of L over an area of its cells, in strips of its full width from south to north, each cell once."""
     wishes, standing, progress = asked
-    told = Asked(model.place, wishes, standing, model.compute, progress)
+    wanted = needed(standing.extent, area, FINE_M)
+    told = Asked(model.place, wishes, standing, model.compute, progress, wanted)
     return sample_fine(model.stages["L"], middle, kerb, area, told)
 
 
@@ -164,9 +151,8 @@ def kerb_of(lines: NDArray[Any], width_m: NDArray[np.float64]) -> Kerb:
 def physical(fields: Fields, stage: str) -> dict[str, Array]:
     """Fields in units, by name.
 
-    ``share`` of buildings in each stage. G: ``volume_m`` (m3/m2), ``street`` and ``major`` (m/m2). R: ``volume_m``,
-    ``nearness`` of the nearest street (1 on it, 0 at 30 m and beyond) and ``street_m``, its distance. L: ``wall_m``,
-    positive inside, and ``height_m``.
+    ``share`` of buildings in each stage. G and R: ``volume_m`` (m3/m2). G: ``street`` (m/m2). L: ``wall_m``, positive
+    inside, and ``height_m``.
     """
     values = fields.values
     found = {"share": np.clip((values[0] + 1) / 2, 0, 1)}
@@ -174,8 +160,4 @@ def physical(fields: Fields, stage: str) -> dict[str, Array]:
         height = np.expm1(np.maximum(values[2] + 0.9, 0)) * HEIGHT_SCALE_M
         return found | {"wall_m": values[1] / 2 * WALL_CAP_M, "height_m": height}
     found["volume_m"] = np.square(np.maximum(values[2] + 0.5, 0)) * VOLUME_SCALE_M
-    if stage == "G":
-        street, major = (np.square(np.maximum(values[k] + 1, 0)) * STREET_SCALE for k in (3, 4))
-        return found | {"street": street, "major": major}
-    nearness = np.clip((values[3] + 1) / 2, 0, 1)
-    return found | {"nearness": nearness, "street_m": (1 - nearness) * ROAD_FALL_M}
+    return found | {"street": np.square(np.maximum(values[3] + 1, 0)) * STREET_SCALE} if stage == "G" else found

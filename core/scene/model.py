@@ -63,15 +63,14 @@ class Condition:
     floor: torch.Tensor | None = None
 
     def on(self, device: str) -> Condition:
-        """The same on a device."""
+        """The same on a device, but for the graph, which goes where the adapter is."""
 
         def moved(values: Iterable[torch.Tensor]) -> Any:
             return tuple(value.to(device) for value in values)
 
         parent, kerb, existing, place, facts = moved((self.parent, self.kerb, self.existing, self.place, self.facts))
-        graph = None if self.graph is None else moved(self.graph)
         floor = None if self.floor is None else self.floor.to(device)
-        return Condition(parent, kerb, existing, place, facts, graph, floor)
+        return Condition(parent, kerb, existing, place, facts, self.graph, floor)
 
 
 class StageModel(nn.Module):
@@ -152,12 +151,14 @@ class StageModel(nn.Module):
 
 
 def _roads(condition: Condition, adapter: RoadAdapter) -> torch.Tensor:
-    """The adapter's features of the batch's existing roads, in full precision."""
+    """The adapter's features of the batch's existing roads, in full precision, computed where the adapter lies."""
     count, _, side, _ = condition.existing.shape
     if condition.graph is None:
         return condition.existing.new_zeros(count, ROAD_FEATURES, side, side)
-    with torch.autocast(condition.existing.device.type, enabled=False):
-        return adapter(*condition.graph, (count, side))
+    device = next(adapter.parameters()).device
+    nodes, edges, facts, owner = (value.to(device) for value in condition.graph)
+    with torch.autocast(device.type, enabled=False):
+        return adapter(nodes, edges, facts, owner, (count, side)).to(condition.existing.device)
 
 
 def _last(fields: torch.Tensor) -> torch.Tensor:

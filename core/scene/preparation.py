@@ -8,7 +8,7 @@ orientation, one rank per road. Imports the door to vector files, shapely and er
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..errors import TerrainError
 from ..vector import Features, layers_of
 from .anomalies import ODD_HEIGHT, odd_heights, sifted_polygons, sifted_roads
-from .road_classes import ranks
+from .road_classes import MINOR, ranks
 
 SMALLEST_BUILDING_M2 = 8.0
 Z_LIMIT = 4.0
@@ -47,18 +47,41 @@ class Town:
         return bool(len(self.buildings)) and float(np.isfinite(self.height_m).mean()) >= 0.1
 
 
+def moved(town: Town, east_m: float, north_m: float) -> Town:
+    """The town elsewhere."""
+    buildings, roads = (
+        np.asarray(shapely.transform(shapes, lambda points: points + (east_m, north_m)), object)
+        for shapes in (town.buildings, town.roads)
+    )
+    return replace(town, buildings=buildings, roads=roads)
+
+
 def read_town(path: Path, z_limit: float = Z_LIMIT, smallest_m2: float = SMALLEST_BUILDING_M2) -> Town:
     """Read, filter and standardise the layers ``buildings`` and ``roads`` of one GeoPackage; either may lack."""
-    dropped: Counter = Counter()
     shapes, fields, crs = _read(path, "buildings", "h_est")
-    buildings, height = _clean_buildings(shapes, _column(fields, "h_est", len(shapes)), dropped, (z_limit, smallest_m2))
+    built = shapes, _column(fields, "h_est", len(shapes))
     lines, fields, road_crs = _read(path, "roads", "value")
-    roads, rank = _clean_roads(lines, fields.get("value", np.full(len(lines), "")), dropped)
-    if not len(buildings) and not len(roads):
+    paved = lines, ranks(fields["value"]) if "value" in fields else np.full(len(lines), MINOR)
+    town = cleaned(path.stem, crs or road_crs, built, paved, (z_limit, smallest_m2))
+    if not len(town.buildings) and not len(town.roads):
         raise TerrainError(
             f"{path} has no usable buildings or roads; give a GeoPackage with layers buildings and roads."
         )
-    return Town(path.stem, crs or road_crs, buildings, height, roads, rank, dropped)
+    return town
+
+
+def cleaned(
+    name: str, crs: str, built: tuple[NDArray[Any], NDArray[np.float64]], paved: tuple[NDArray[Any], NDArray[np.int64]],
+    limits: tuple[float, float] = (Z_LIMIT, SMALLEST_BUILDING_M2),
+) -> Town:  # fmt: skip
+    """A town of what is credible among buildings with their heights and roads with their ranks.
+
+    ``limits`` are the largest robust z-score and the smallest building in m2.
+    """
+    dropped: Counter = Counter()
+    buildings, height_m = _clean_buildings(*built, dropped, limits)
+    roads, rank = _clean_roads(*paved, dropped)
+    return Town(name, crs, buildings, height_m, roads, rank, dropped)
 
 
 def _read(path: Path, layer: str, column: str) -> tuple[NDArray[Any], dict[str, NDArray[Any]], str]:
@@ -91,10 +114,10 @@ def _clean_buildings(
     return parts, height_m
 
 
-def _clean_roads(lines: NDArray[Any], values: NDArray[Any], dropped: Counter) -> tuple[NDArray[Any], NDArray[np.int64]]:
+def _clean_roads(
+    lines: NDArray[Any], rank: NDArray[np.int64], dropped: Counter
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Single lines longer than a metre with their rank."""
     sifted = sifted_roads(lines)
     dropped.update(f"road: {reason}" for reason in sifted.reason if reason)
-    number = sifted.number[sifted.kept]
-    rank = ranks(values)[number] if len(values) else np.array([], np.int64)
-    return sifted.shapes[sifted.kept], rank
+    return sifted.shapes[sifted.kept], rank[sifted.number[sifted.kept]]

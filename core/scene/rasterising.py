@@ -22,7 +22,8 @@ def _add_edge(share: NDArray, x0: float, y0: float, x1: float, y1: float) -> Non
     """Add the signed area east of one directed edge to ``share``, in a form whose running sum along a row is the area.
 
     An edge is cut at the row borders; within a row each piece adds, to the cells that it crosses, the part of the
-    cell right of it, and to the next cell what is missing to its full height.
+    cell right of it, and to the next cell what is missing to its full height. West of the first column it counts as on
+    its west edge, east of the last one not at all.
     """
     rows, cols = share.shape
     if y0 == y1:
@@ -37,13 +38,17 @@ def _add_edge(share: NDArray, x0: float, y0: float, x1: float, y1: float) -> Non
         if bottom <= top:
             continue
         xa, xb = x0 + (top - y0) * slope, x0 + (bottom - y0) * slope
-        left, right = max(min(xa, xb), 0.0), min(max(xa, xb), cols - 1.0)
+        left, right = min(xa, xb), max(xa, xb)
         height = sign * (bottom - top)
-        j0, j1 = int(left), int(right)
+        if left < 0.0:
+            share[i, 0] += height * -left / max(right - left, -left)
+        j0, j1 = int(max(left, 0.0)), int(min(right, cols - 0.5))
+        if right < 0.0 or j0 >= cols:
+            continue
         for j in range(j0, j1 + 1):
             # share of the edge's height that lies in column j, and where it lies there
             low, high = max(left, float(j)), min(right, float(j + 1))
-            part = height if j0 == j1 else height * (high - low) / (right - left)
+            part = height if left >= j and right < j + 1 else height * (high - low) / (right - left)
             middle = 0.5 * (low + high) - j
             share[i, j] += part * (1.0 - middle)
             if j + 1 < cols:
@@ -84,16 +89,17 @@ def area_shares(
         i0, i1 = math.floor(part[:, 1].min()), math.ceil(part[:, 1].max())
         if i1 <= 0 or j1 <= 0 or i0 >= rows or j0 >= cols:
             continue
-        share = np.zeros((i1 - i0 + 1, j1 - j0 + 2))
+        i0, i1, j0, j1 = max(i0, 0), min(i1, rows), max(j0, 0), min(j1, cols)
+        share = np.zeros((i1 - i0, j1 - j0 + 1))
         for r in range(polygons[p], polygons[p + 1]):
             for k in range(rings[r], rings[r + 1] - 1):
                 _add_edge(share, points[k, 0] - j0, points[k, 1] - i0, points[k + 1, 0] - j0, points[k + 1, 1] - i0)
         known = heights[p] if math.isfinite(heights[p]) else 0.0
-        for i in range(max(i0, 0), min(i1, rows)):
+        for i in range(i0, i1):
             running = 0.0
-            for j in range(j0, min(j1, cols)):
+            for j in range(j0, j1):
                 running += share[i - i0, j - j0]
-                if j < 0 or abs(running) < 1e-9:
+                if abs(running) < 1e-9:
                     continue
                 free = 1.0 - total[i, j]
                 here = min(abs(running), 1.0)

@@ -14,9 +14,9 @@ NETWORK = ("widths", "blocks", "prior_widths", "prior_blocks", "implicit", "use_
 """Members of a stage that are settings of its networks."""
 
 
-def places(path: Path = SHIPPED) -> list[str]:
-    """Names of the places to learn from, in the order of their numbers."""
-    return [str(name) for name in _read(path)["places"]]
+def places(path: Path = SHIPPED) -> dict[str, str]:
+    """Names of the data to learn from, in the order of their numbers, and what the model calls each place."""
+    return {str(data): str(place) for data, place in _read(path)["places"].items()}
 
 
 def recipe(stage: str, path: Path = SHIPPED, **changes: object) -> Recipe:

@@ -1,6 +1,6 @@
 """Existing roads as a graph that the adapter reads: nodes at most a step apart, edges between neighbours.
 
-Ends of lines that meet within half a metre are one node. The graph is in metres and cut to a window by its nodes.
+Vertices that round to the same half metre are one node. The graph is in metres and cut to a window by its nodes.
 """
 
 from __future__ import annotations

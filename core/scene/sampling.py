@@ -21,7 +21,7 @@ from ..progress import Progress
 from .diffusion import solve
 from .model import Condition, StageModel
 from .noise import world_noise
-from .stages import Stage
+from .stages import Stage, open_ground
 
 Array = NDArray[np.float32]
 
@@ -73,6 +73,9 @@ class Lattice:
         return (ramp[:, None] * ramp[None]).astype(np.float32)
 
 
+RATIO = 5
+"""Cells of R per cell of G, and of L per cell of R, in one direction."""
+
 LATTICES = {"G": Lattice(16, 8, 3), "R": Lattice(40, 20, 6), "L": Lattice(120, 20, 8)}
 STAGE_NUMBER = {"G": 1, "R": 2, "L": 3}
 
@@ -81,6 +84,21 @@ ADDED = {"G": 5, "R": 3, "L": 2}
 
 Told = Callable[[Rectangle], Condition]
 Repair = Callable[[Rectangle, torch.Tensor], torch.Tensor]
+
+
+def reach(lattice: Lattice, area: Rectangle) -> Rectangle:
+    """The rectangle that all windows of an area cover together."""
+    windows = list(lattice.windows(area))
+    west, south = min(w.west for w in windows), min(w.south for w in windows)
+    east, north = max(w.west + w.cols for w in windows), max(w.south + w.rows for w in windows)
+    return Rectangle(west, south, east - west, north - south)
+
+
+def parents(area: Rectangle, ratio: int = RATIO, margin: int = 1) -> Rectangle:
+    """The cells of the stage above that an area touches, and some more around."""
+    west, south = area.west // ratio, area.south // ratio
+    east, north = -(-(area.west + area.cols) // ratio), -(-(area.south + area.rows) // ratio)
+    return Rectangle(west, south, east - west, north - south).grown(margin)
 
 
 @dataclass(frozen=True)
@@ -93,6 +111,8 @@ class Run:
         Puts what is known into a window's estimate of the fields ``(1, C, H, W)``, in every step.
     progress
         Hears of each window, and is asked in every step whether to stop.
+    needed
+        Windows that are worth their work, or None for all.
 
     """
 
@@ -102,6 +122,11 @@ class Run:
     compute: Compute = Compute()
     repair: Repair | None = None
     progress: Progress = field(default_factory=Progress)
+    needed: frozenset[Rectangle] | None = None
+
+    def needs(self, window: Rectangle) -> bool:
+        """Whether a window is worth its work."""
+        return self.needed is None or window in self.needed
 
 
 def sample_area(model: StageModel, told: Told, area: Rectangle, run: Run) -> Array:
@@ -116,20 +141,24 @@ def sample_area(model: StageModel, told: Told, area: Rectangle, run: Run) -> Arr
 def sample_strips(model: StageModel, told: Told, area: Rectangle, run: Run) -> Iterator[tuple[Rectangle, Array]]:
     """Normalised fields of an area in strips of its full width from south to north, each cell once.
 
-    A strip is as high as a window's core; besides it only the windows under work are in memory.
+    A strip is as high as a window's core; besides it only the windows under work are in memory. Where no window is
+    needed is open ground.
     """
-    lattice = run.lattice
+    lattice, none = run.lattice, open_ground(model.settings.of_stage)
     windows, top = list(lattice.windows(area)), area.south + area.rows
+    solved = _solved(model, told, [window for window in windows if run.needs(window)], run)
     blend: _Blend | None = None
-    for window, fields in zip(windows, _solved(model, told, windows, run), strict=True):
+    for window in windows:
         band = lattice.band(window, area)
         if blend is None or band != blend.band:
             if blend is not None:
-                yield from blend.finished(area, band.south)
-            blend = _Blend(band, len(fields), blend)
-        blend.add(window, fields, lattice.weight())
+                yield from blend.finished(area, band.south, none)
+            blend = _Blend(band, len(none), blend)
+        if run.needs(window):
+            blend.add(window, next(solved), lattice.weight())
+    next(solved, None)  # says that all is done
     if blend is not None:
-        yield from blend.finished(area, top)
+        yield from blend.finished(area, top, none)
 
 
 class _Blend:
@@ -150,14 +179,15 @@ class _Blend:
         self.total[:, here[0], here[1]] += fields[:, there[0], there[1]] * weight[there]
         self.weights[here] += weight[there]
 
-    def finished(self, area: Rectangle, north: int) -> Iterator[tuple[Rectangle, Array]]:
-        """The rows of the area south of ``north`` and not handed out by the row before."""
+    def finished(self, area: Rectangle, north: int, none: Array) -> Iterator[tuple[Rectangle, Array]]:
+        """The rows of the area south of ``north`` and not handed out by the row before; ``none`` without windows."""
         south = max(self.band.south, area.south)
         rows = min(north, area.south + area.rows) - south
         if rows > 0:
             strip = Rectangle(area.west, south, area.cols, rows)
             here, _ = _overlap(strip, self.band)
-            yield strip, self.total[:, here[0], here[1]] / self.weights[here]
+            total, weights = self.total[:, here[0], here[1]], self.weights[here]
+            yield strip, np.divide(total, weights, out=np.broadcast_to(none, total.shape).copy(), where=weights > 0)
 
 
 def _solved(model: StageModel, told: Told, windows: Sequence[Rectangle], run: Run) -> Iterator[Array]:
@@ -167,19 +197,27 @@ def _solved(model: StageModel, told: Told, windows: Sequence[Rectangle], run: Ru
     """
     lanes = cores() if run.compute.device == "cpu" else GPU_LANES
     waiting: deque[Future[Array]] = deque()
-    said = f"Model: cells of {model.settings.of_stage.cell_m:g} m"
+    said = [f"Sketching the town at {model.settings.of_stage.cell_m:g} m{strip}" for strip in _strips(windows)]
+    run.progress.report(0.0, said[0] if said else "")
     pool = ThreadPoolExecutor(lanes, initializer=share_cores, initargs=(cores(),))
     try:
         for number, window in enumerate(windows):
             waiting.append(pool.submit(sample_window, model, told(window), window, run))
             if len(waiting) > lanes:
                 yield waiting.popleft().result()
-                run.progress.report((number + 1 - lanes) / len(windows), said)
+                run.progress.report((number + 1 - lanes) / len(windows), said[number])
         while waiting:
             yield waiting.popleft().result()
-            run.progress.report(1 - len(waiting) / len(windows), said)
+            run.progress.report(1 - len(waiting) / len(windows), said[-1])
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _strips(windows: Sequence[Rectangle]) -> list[str]:
+    """For each window in which row of windows it lies, where there are several."""
+    rows = [window.south for window in windows]
+    number = {south: k for k, south in enumerate(dict.fromkeys(rows), 1)}
+    return [f", strip {number[south]} of {len(number)}" if len(number) > 1 else "" for south in rows]
 
 
 def _overlap(window: Rectangle, area: Rectangle) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
@@ -227,13 +265,21 @@ def sample_window(model: StageModel, condition: Condition, window: Rectangle, ru
 
 
 def keep_existing(fields: torch.Tensor, existing: torch.Tensor, stage: Stage) -> torch.Tensor:
-    """Fields ``(1, C, H, W)`` with existing buildings and roads in place of what the net made of them."""
-    kept, built, roads = existing[:, :-2], existing[:, -2:-1], existing[:, -1:]
-    mask = torch.zeros_like(fields)
+    """Fields ``(1, C, H, W)`` with existing buildings and roads in place of what the net made of them.
+
+    Heights are kept where they are known, and are none where nothing is built; unknown ones are 0 in ``existing``.
+    """
+    kept, built, roads = existing[:, :-2].clone(), existing[:, -2:-1] > 0.5, existing[:, -1:] > 0.5
+    mask = torch.zeros_like(fields, dtype=torch.bool)
     for channels, area in ((stage.built, built), (stage.roads, roads)):
         for channel in channels:
             mask[:, channel : channel + 1] = area
-    return torch.where(mask > 0.5, kept, fields)
+    empty = kept[:, :1] <= -1
+    for channel in stage.heights:
+        height, none = kept[:, channel : channel + 1], float(open_ground(stage)[channel, 0, 0])
+        mask[:, channel : channel + 1] = built & (empty | (height != 0))
+        kept[:, channel : channel + 1] = torch.where(empty, none, height)
+    return torch.where(mask, kept, fields)
 
 
 def raised(fields: torch.Tensor, floor: torch.Tensor, stage: Stage) -> torch.Tensor:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .fields import MIDDLE_FIELDS
+from .fields import MIDDLE_FIELDS, ROAD_REACH_M
 
 Array = NDArray[np.float32]
 
@@ -104,6 +104,16 @@ def kerb_channel(fine: NDArray[np.uint8]) -> Array:
     """Exact kerb distance as a condition of ``L``: -1 far from roads, above 0.8 on the carriageway."""
     kerb_m = (fine[3].astype(np.float32) - 40) / 4
     return np.clip(1 - 2 * (kerb_m + 4) / (KERB_CAP_M + 4), -1, 1)
+
+
+def open_ground(stage: Stage) -> Array:
+    """Channels of ground without buildings and roads, ``(C, 1, 1)``."""
+    if stage.name == "L":
+        return fine_channels(np.zeros((4, 1, 1), np.uint8))
+    bands = np.zeros((len(MIDDLE_FIELDS), 5, 5), np.float32)
+    bands[_BAND["road_distance"]] = ROAD_REACH_M
+    bands[_BAND["road_rank"]] = -1
+    return (coarse_channels(bands) if stage.name == "G" else middle_channels(bands))[:, :1, :1].astype(np.float32)
 
 
 def _built(share: Array, wall: Array, volume: Array) -> list[Array]:

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from . import stages
-from .fields import COARSE_M, MIDDLE_FIELDS, ROAD_REACH_M, WALL_REACH_M, Frame, building_fields, road_fields, shares
+from .fields import COARSE_M, ROAD_REACH_M, WALL_REACH_M, Frame, building_fields, road_fields, shares
 from .road_graph import RoadGraph, road_graph
 from .sampling import Rectangle
 from .stages import Stage
@@ -65,6 +65,8 @@ class Standing:
         Polygons, and heights that are no numbers where unknown.
     built, paved
         Where buildings and roads are complete, so that nothing is added: polygons, or None for nowhere.
+    extent
+        Ground whose fields are looked at, or None for all that is asked for: windows far from it are left out.
 
     """
 
@@ -75,6 +77,7 @@ class Standing:
     height_m: NDArray[np.float64]
     built: Any = None
     paved: Any = None
+    extent: Any = None
 
     @cached_property
     def _houses(self) -> tuple[Shapes, NDArray[np.float64]]:
@@ -118,7 +121,7 @@ class Standing:
         masks, frame = self.complete(stage, window), frame_of(window, stage.cell_m)
         fields, heights = self._channels(stage, frame)
         if fields is None:
-            empty = _nothing(stage, (window.rows, window.cols))
+            empty = np.broadcast_to(stages.open_ground(stage), (count, window.rows, window.cols))
             kept = by_channel(np.concatenate([masks, np.zeros_like(masks[:1])]), stage)
             return Told(np.concatenate([empty * kept, masks]), None, None)
         kept = by_channel(np.stack([*masks, masks[0] * heights]), stage)
@@ -166,12 +169,6 @@ class Standing:
         return torch.from_numpy(nodes), torch.from_numpy(part.edges), torch.from_numpy(facts), owner
 
 
-def nothing_stands(ground: Any) -> Standing:
-    """A ground without any feature of the user's."""
-    none = np.zeros(0, object)
-    return Standing(ground, none, np.zeros(0, np.int64), none, np.zeros(0))
-
-
 def frame_of(area: Rectangle, cell_m: float) -> Frame:
     """A rectangle of cells in metres."""
     north = (area.south + area.rows) * cell_m
@@ -184,18 +181,6 @@ def shares_of(area: Any, frame: Frame, cell_m: float) -> Array:
     parts, _ = _flat(np.array([near], object))
     polygons = parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON]
     return shares(shapely.orient_polygons(polygons), frame, cell_m)
-
-
-def _nothing(stage: Stage, shape: tuple[int, int]) -> Array:
-    """Channels of open ground."""
-    bands = np.zeros((len(MIDDLE_FIELDS), 5, 5), np.float32)
-    bands[MIDDLE_FIELDS.index("road_distance")] = ROAD_REACH_M
-    bands[MIDDLE_FIELDS.index("road_rank")] = -1
-    if stage.name == "L":
-        channels = stages.fine_channels(np.zeros((4, 1, 1), np.uint8))
-    else:
-        channels = (stages.coarse_channels(bands) if stage.name == "G" else stages.middle_channels(bands))[:, :1, :1]
-    return np.broadcast_to(channels, (len(channels), *shape)).astype(np.float32)
 
 
 def _flat(shapes: Shapes) -> tuple[Shapes, NDArray[np.int64]]:

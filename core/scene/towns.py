@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 
 from ..errors import TerrainError
 from . import stages
-from .fields import BLOCK_M, COARSE_M, MIDDLE_FIELDS, MIDDLE_M
+from .fields import BLOCK_M, COARSE_M, MIDDLE_FIELDS, MIDDLE_M, Block
 from .road_graph import RoadGraph
 from .stages import Stage
 from .validity import buildings_mapped, roads_mapped
@@ -31,6 +31,9 @@ GRID_CELLS = {"G": 1, "R": 5, "L": 10}
 LEAST_ROAD_M_PER_M2 = 0.015
 """Road length per area of buildings below which a town's roads count as not mapped (Paris, the least of the mapped
 ones, has 0.045)."""
+
+LEAST_USEFUL = 0.1
+"""Share of a block that must be mapped for windows to be drawn from it."""
 
 _BAND = {name: number for number, name in enumerate(MIDDLE_FIELDS)}
 
@@ -84,16 +87,29 @@ class TownBlocks:
 
 def prepare_town(folder: Path, name: str, raw: Array, places: NDArray[np.int64], heights: bool) -> None:
     """Write what :func:`load_town` reads, from middle bands ``(N, 16, 200, 200)``; it is opened without being read."""
+    for kind, array in zip(("coarse", "channels", "mapped"), _channels(raw, places, heights), strict=True):
+        np.save(folder / f"{name}_{kind}.npy", array)
+
+
+def blocks_of(
+    name: str, blocks: list[Block], places: NDArray[np.int64], graph: RoadGraph, *, heights: bool
+) -> TownBlocks:
+    """Blocks of a town that are kept in memory; ``heights`` says whether those of its buildings are known."""
+    coarse, middle, mapped = _channels(np.stack([block.middle for block in blocks]), places, heights)
+    fine = np.stack([block.fine for block in blocks]) if mapped[:, 0].any() else None
+    return TownBlocks(name, places, coarse, middle, fine, mapped, graph)
+
+
+def _channels(
+    raw: Array, places: NDArray[np.int64], heights: bool
+) -> tuple[NDArray[np.float16], NDArray[np.float16], NDArray[np.bool_]]:
+    """Channels of stages G and R, and masks, from middle bands ``(N, 16, 200, 200)``."""
     raw = raw.astype(np.float32)
     if heights:
         raw = np.stack([complete_volume(block) for block in raw])
-    arrays = {
-        "mapped": _mapped(raw, places, heights),
-        "coarse": np.stack([stages.coarse_channels(block) for block in raw]).astype(np.float16),
-        "channels": np.stack([stages.middle_channels(block) for block in raw]).astype(np.float16),
-    }
-    for kind, array in arrays.items():
-        np.save(folder / f"{name}_{kind}.npy", array)
+    coarse = np.stack([stages.coarse_channels(block) for block in raw]).astype(np.float16)
+    middle = np.stack([stages.middle_channels(block) for block in raw]).astype(np.float16)
+    return coarse, middle, _mapped(raw, places, heights)
 
 
 def load_town(folder: Path, name: str) -> TownBlocks:
@@ -194,18 +210,32 @@ def bilinear(count: int, ratio: float, first: float = 0.0, parents: int = 40) ->
 
 
 class Sampler:
-    """Draws samples of one stage from towns; the same seed and step give the same samples."""
+    """Draws samples of one stage from towns; the same seed and step give the same samples.
 
-    def __init__(self, towns: list[TownBlocks], stage: Stage, side: int, held_out: bool = False) -> None:
-        self.towns, self.stage, self.side = towns, stage, side
-        self.windows = _windows(towns, stage, side, held_out)
+    Parameters
+    ----------
+    held_out
+        Whether from the held-out blocks or from the others; None draws from all.
+    least
+        Share of a block that must be mapped for windows to be drawn from it.
+    tries
+        Places that are tried for a window that is mostly mapped.
+
+    """
+
+    def __init__(
+        self, towns: list[TownBlocks], stage: Stage, side: int, held_out: bool | None = False, *,
+        least: float = LEAST_USEFUL, tries: int = 20,
+    ) -> None:  # fmt: skip
+        self.towns, self.stage, self.side, self.tries = towns, stage, side, tries
+        self.windows = _windows(towns, stage, held_out, least)
         weight = np.array([w[3] for w in self.windows])
         self.cumulative = np.cumsum(weight / weight.sum())
 
     def draw(self, rng: np.random.Generator) -> Sample:
         """One sample: a block by its weight, a place in it, a symmetry, existing features and wishes."""
         town, block, _, _ = self.windows[int(np.searchsorted(self.cumulative, rng.random()))]
-        for _ in range(20):
+        for _ in range(self.tries):
             place = self._place(rng)
             known = self._known(town, block, *place)
             if known[:2].mean(axis=(1, 2)).max() >= 0.6:
@@ -283,16 +313,18 @@ class Sampler:
 _NO_GRAPH = (np.zeros((0, 8), np.float32), np.zeros((0, 2), np.int64), np.zeros((0, 4), np.float32))
 
 
-def _windows(towns: list[TownBlocks], stage: Stage, side: int, held_out: bool) -> list[tuple[int, int, float, float]]:
+def _windows(
+    towns: list[TownBlocks], stage: Stage, held_out: bool | None, least: float
+) -> list[tuple[int, int, float, float]]:
     """Town, block, mapped share and weight of every usable block; towns weigh by the square root of their area."""
     found: list[tuple[int, int, float, float]] = []
     for t, town in enumerate(towns):
         if stage.name == "L" and town.fine is None:
             continue
         rows = []
-        for b in np.flatnonzero(town.held_out == held_out):
+        for b in np.flatnonzero((town.held_out == held_out) | (held_out is None)):
             useful = town.mapped[b, 0] if stage.name == "L" else town.mapped[b, :2].any(axis=0)
-            if useful.mean() > 0.1:
+            if useful.mean() > least:
                 rows.append((t, int(b), float(useful.mean())))
         total = sum(share for *_, share in rows)
         built = float(town.mapped[:, 0].sum()) > 0.2 * float(town.mapped[:, 1].sum())

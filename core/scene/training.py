@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from .batches import Ahead, Batch, draw_batch
-from .diffusion import loss_weight, noised
+from .losses import mean_of, prior_loss, residual_loss
 from .model import StageModel, StageSettings
 from .optimisers import Optimisers
 from .towns import Sampler
@@ -143,20 +143,7 @@ class Training:
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """Squared error of the prior, or the weighted one of the velocity, over known cells."""
-        if self.phase == "prior":
-            error = (self.model.mean(batch.condition) - batch.fields).square()
-            return masked_mean(error, batch.known)
-        with torch.no_grad():
-            mean = self._mean(batch)
-            clean = (batch.fields - mean) / self.model.spread[:, None, None] * batch.known
-        field, target = noised(clean, batch.noise, batch.t)
-        error = (self.model.velocity(field, batch.t, self.model.context(batch.condition, mean)) - target).square()
-        weight = loss_weight(batch.t)[:, None, None, None]
-        return masked_mean(error * weight, batch.known)
-
-    def _mean(self, batch: Batch) -> torch.Tensor:
-        mean = self.model.mean(batch.condition)
-        return mean if self.recipe.settings.use_prior else torch.zeros_like(mean)
+        return (prior_loss if self.phase == "prior" else residual_loss)(self.model, batch)
 
     @torch.no_grad()
     def _measure_spread(self, batches: int = 12) -> torch.Tensor:
@@ -164,7 +151,7 @@ class Training:
         total, count = torch.zeros(len(self.model.spread)), torch.zeros(len(self.model.spread))
         for k in range(batches):
             batch = draw_batch(self.sampler, self.recipe.settings.places, self.recipe.batch, (self.recipe.seed + 7, k))
-            error = (batch.fields - self._mean(batch)).square() * batch.known
+            error = (batch.fields - mean_of(self.model, batch)).square() * batch.known
             total += error.sum(dim=(0, 2, 3))
             count += batch.known.sum(dim=(0, 2, 3))
         return (total / count.clamp_min(1)).sqrt().clamp_min(0.02)
@@ -214,10 +201,3 @@ class Training:
         self.average = state["average"]
         self.optimisers = self._optimisers()
         self.optimisers.load(state["optimisers"])
-
-
-def masked_mean(error: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """Mean over known cells of each channel, then over the channels that have any."""
-    count = known.sum(dim=(0, 2, 3))
-    each = (error * known).sum(dim=(0, 2, 3)) / count.clamp_min(1.0)
-    return each.sum() / (count > 0).sum().clamp_min(1)

@@ -1,12 +1,13 @@
 """The vector half of a scene: from fields of the model to streets, junctions, blocks, buildings, land use and objects.
 
 Two steps, since the finest fields are made for streets that lie already: :func:`lay_streets`, then :func:`build_up`.
+:func:`with_objects` comes last, once the land use is settled.
 The same fields, surroundings, targets and versions give the same bytes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,10 @@ from numpy.typing import NDArray
 from ..blocks.faces import Blocks, blocks
 from ..buildings.build import Buildings, FineField, Targets, buildings
 from ..errors import TerrainError
-from ..landuse.rules import LandUse, Objects, land_use, objects
+from ..landuse.rules import LandUse, Objects, land_use, no_objects, objects
 from ..progress import Progress
 from ..streets import network as net
 from ..streets.build import EMPTY, StreetResult, StreetSettings, Surroundings, streets
-from ..streets.network import Nodes
 from ..streets.street_field import StreetField
 from ..streets.terrain import Terrain
 from ..streets.widths import fitted
@@ -30,12 +30,21 @@ Shapes = NDArray[Any]
 
 @dataclass(frozen=True)
 class Existing:
-    """The user's own features as they were read: lines with ranks and polygons; never changed, only built around."""
+    """The user's own features as they were read: lines with ranks and polygons; never changed, only built around.
+
+    ``own_width_m`` are the roads' widths between kerbs; without it each has the usual one of its rank.
+    """
 
     roads: Shapes
     rank: NDArray[np.int64]
     buildings: Shapes
     water: Shapes
+    own_width_m: NDArray[np.float64] | None = None
+
+    @property
+    def width_m(self) -> NDArray[np.float64]:
+        """Width between kerbs of each road."""
+        return np.asarray(net.WIDTH_M)[self.rank] if self.own_width_m is None else self.own_width_m
 
 
 @dataclass(frozen=True)
@@ -44,34 +53,12 @@ class Scene:
 
     roads: Shapes
     road_rank: NDArray[np.int64]
-    road_origin: NDArray[np.int64]
     width_m: NDArray[np.float64]
     net: StreetResult
-    junctions: Nodes
     blocks: Blocks
     buildings: Buildings
     land_use: LandUse
-    objects: Objects
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """What a scene has come to, the user's own buildings included: shares of the land, metres."""
-
-    land_m2: float
-    coverage: float
-    far: float
-    mean_height_m: float
-
-
-def delivered(scene: Scene, surroundings: Surroundings) -> Delivered:
-    """Coverage with all buildings; floor-area ratio and mean height, weighted by footprint, of the new ones."""
-    land = float(shapely.difference(surroundings.area, surroundings.water).area)
-    area = shapely.area(scene.buildings.shapes)
-    standing = float(shapely.intersection(surroundings.buildings, surroundings.area).area)
-    floor_area = float((area * scene.buildings.floors).sum())
-    mean = float((area * scene.buildings.height_m).sum() / area.sum()) if len(area) else 0.0
-    return Delivered(land, (float(area.sum()) + standing) / max(land, 1e-9), floor_area / max(land, 1e-9), mean)
+    objects: Objects = field(default_factory=no_objects)
 
 
 def nothing() -> Existing:
@@ -104,8 +91,9 @@ def around(area: Any, existing: Existing, terrain: Terrain | None = None) -> Sur
     lines = shapely.get_parts(existing.roads)
     number = np.repeat(np.arange(len(existing.roads)), shapely.get_num_geometries(existing.roads))
     line = shapely.get_type_id(lines) == shapely.GeometryType.LINESTRING
-    own = net.of_lines(lines[line], existing.rank[number[line]], net.EXISTING, number[line])
-    return Surroundings(clean_area(area), _whole(existing.water), net.planar(own), _whole(existing.buildings), terrain)
+    own = net.planar(net.of_lines(lines[line], existing.rank[number[line]], net.EXISTING, number[line]))
+    own = replace(own, fitted_m=existing.width_m[own.source])
+    return Surroundings(clean_area(area), _whole(existing.water), own, _whole(existing.buildings), terrain)
 
 
 def _whole(shapes: Shapes) -> Any:
@@ -118,17 +106,17 @@ def _whole(shapes: Shapes) -> Any:
 
 
 def lay_streets(
-    field: StreetField, surroundings: Surroundings, settings: StreetSettings, progress: Progress | None = None
+    fields: StreetField, surroundings: Surroundings, settings: StreetSettings, progress: Progress | None = None
 ) -> StreetResult:
     """The street net of an area."""
-    return streets(field, surroundings, settings, progress)
+    return streets(fields, surroundings, settings, progress)
 
 
 def build_up(
     fields: FineField, laid: StreetResult, surroundings: Surroundings, existing: Existing,
     targets: Targets, progress: Progress | None = None,
 ) -> Scene:  # fmt: skip
-    """Everything that follows from the streets and the finest fields."""
+    """Everything that follows from the streets and the finest fields but trees and lamps."""
     progress = progress or Progress()
     progress.report(0.0, "Laying out blocks")
     network = fitted(laid.network, fields.wall_m, fields.lattice)
@@ -136,13 +124,17 @@ def build_up(
     built = buildings(fields, network, ground, surroundings, targets, progress.step(0.15, 0.85))
     progress.report(0.85, "Choosing land use")
     use = land_use(ground, built, targets.green_share)
-    standing = shapely.union(surroundings.buildings, surroundings.water)
-    things = objects(network, use, built, standing, targets.seed)
     own = network.origin != net.EXISTING
     new = network.take(own)
     roads = np.concatenate([existing.roads, new.lines])
     rank = np.concatenate([existing.rank, new.rank])
-    origin = np.concatenate([np.full(len(existing.roads), net.EXISTING, np.int64), new.origin])
-    width = np.concatenate([np.asarray(net.WIDTH_M)[existing.rank], network.width_m[own]])
+    width = np.concatenate([existing.width_m, new.width_m])
     progress.report(1.0, "Scene built")
-    return Scene(roads, rank, origin, width, laid, net.nodes(network), ground, built, use, things)
+    return Scene(roads, rank, width, replace(laid, network=network), ground, built, use)
+
+
+def with_objects(scene: Scene, surroundings: Surroundings, seed: int) -> Scene:
+    """The scene with trees and lamps for its land use."""
+    ground = (surroundings.area, shapely.union(surroundings.buildings, surroundings.water))
+    things = objects(scene.net.network, scene.land_use, scene.buildings, ground, seed)
+    return replace(scene, objects=things)

@@ -35,8 +35,14 @@ def fitted(card: SceneCard, stage: str, compute: Compute) -> StageModel:
 
 
 def ready(model: StageModel, compute: Compute) -> StageModel:
-    """Networks on a device, to be asked and not to be taught; channels lie last, as fast kernels want them."""
+    """Networks on a device, to be asked and not to be taught; channels lie last, as fast kernels want them.
+
+    The small adapters stay on the CPU: a GPU adds up what meets in a junction in any order, so bits would differ.
+    """
+    adapters = model.adapter, model.prior_adapter
+    model.adapter = model.prior_adapter = None
     model.to(compute.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.adapter, model.prior_adapter = adapters
     return model.eval().requires_grad_(requires_grad=False)
 
 
@@ -46,8 +52,8 @@ def settings_of(network: dict) -> StageSettings:
     return StageSettings(**values)
 
 
-def export(stage: str, training: Path, network: StageSettings, folder: Path) -> dict:
-    """Write a training's averaged weights in half precision; what the card says of the stage.
+def export(stage: str, training: Path, network: StageSettings, path: Path) -> dict:
+    """Write a training's averaged weights in half precision; what the card of the stage's file says of it.
 
     Raises
     ------
@@ -61,11 +67,10 @@ def export(stage: str, training: Path, network: StageSettings, folder: Path) -> 
         model.load_state_dict(state["average"])
     except (OSError, RuntimeError, KeyError) as error:
         raise TerrainError(f"The folder {training} holds no training of stage {stage} by this recipe.") from error
-    path = folder / f"{stage}.safetensors"
     save_file({name: value.to(HALF).contiguous() for name, value in model.state_dict().items()}, path)
     path.chmod(0o644)
     digits = hashlib.sha256(path.read_bytes()).hexdigest()
     grouped = " ".join(digits[k : k + 8] for k in range(0, len(digits), 8))
-    weights = {"file": path.name, "bytes": path.stat().st_size, "sha256": grouped}
+    weights = {"file": f"{stage}.safetensors", "bytes": path.stat().st_size, "sha256": grouped}
     trained = {"phase": state["phase"], "steps": int(state["step"]), "cpu_hours": round(state["seconds"] / 3600, 2)}
     return {"network": json.loads(json.dumps(model.describe())), "weights": weights, "trained": trained}

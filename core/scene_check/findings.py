@@ -45,7 +45,8 @@ class Layers:
     before
         The user's own features, each of which must be in the layers to the byte.
     area
-        Where the layers end; blocks may end there too. None takes the outer edge of blocks and streets.
+        Where the layers end; blocks may end there too, and streets on two pieces of it may be apart. None takes the
+        outer edge of blocks and streets for blocks, and no edge at all for streets.
 
     """
 

@@ -102,29 +102,29 @@ def blocks_overlap(layers: Ready) -> Iterator[Violation]:
 def not_closed(layers: Ready) -> Iterator[Violation]:
     """Blocks with an edge that follows no kerb, no water and not the edge of the area.
 
-    Where the area is not known, only edges between two blocks without a street between them.
+    Where the area is not known, the outer edge of blocks and streets is taken for it.
     """
     blocks = layers.blocks
     if not len(blocks) or not len(layers.roads):
         return
-    roads = shapely.buffer(layers.roads, layers.width_m / 2 + NEAR_M, quad_segs=16)
-    fences = np.concatenate([roads, shapely.buffer(layers.water, NEAR_M), _edge(layers.area)])
-    rest = _less(shapely.boundary(blocks), fences)
+    ways = shapely.buffer(layers.roads, layers.width_m / 2 + NEAR_M, quad_segs=16)
+    area = _covered(blocks, ways) if layers.area is None else layers.area
+    rest = _less(shapely.boundary(blocks), np.concatenate([ways, shapely.buffer(layers.water, NEAR_M), _edge(area)]))
     open_m = shapely.length(rest)
-    if layers.area is None:
-        one, two = shapely.STRtree(blocks).query(blocks, predicate="dwithin", distance=NEAR_M)
-        both = (one != two) & (open_m[one] > OPEN_M)
-        beside = shapely.intersection(rest[one[both]], shapely.buffer(blocks[two[both]], NEAR_M))
-        open_m = np.bincount(one[both], shapely.length(beside), len(blocks))
     for k in np.flatnonzero(open_m > OPEN_M):
         text = f"{open_m[k]:.1f} m of a block's edge follow no street, water or edge of the area."
         yield Violation("block not closed", rest[k], float(open_m[k]), text)
 
 
+def _covered(blocks: Shapes, ways: Shapes) -> Any:
+    """Ground that blocks and carriageways cover together, without holes and without blocks that no street reaches."""
+    parts = shapely.get_parts([shapely.union_all(np.concatenate([blocks, ways]))])
+    reached = np.unique(shapely.STRtree(ways).query(parts, predicate="intersects")[0])
+    return shapely.union_all(shapely.polygons(shapely.get_exterior_ring(parts[reached])))
+
+
 def _edge(area: Any) -> Shapes:
     """Strips along the straight pieces of the edge of an area."""
-    if area is None:
-        return np.zeros(0, object)
     points, ring = shapely.get_coordinates(shapely.get_rings(shapely.get_parts([area])), return_index=True)
     pairs: Floats = np.stack([points[:-1], points[1:]], axis=1)[ring[1:] == ring[:-1]]
     return np.asarray(shapely.buffer(shapely.linestrings(pairs), NEAR_M), object)

@@ -6,7 +6,7 @@ Asks GEOS' exact predicates through search trees. Imports numpy, scipy and shape
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 import shapely
@@ -28,7 +28,9 @@ STUB_M = 3.0
 STATION_M = 5.0
 """Grades are taken over pieces so long, or shorter."""
 NECK_M = 0.5
-"""No way leads through where ground is narrower than twice this."""
+"""A street whose middle is so near to a piece of ground lies on it."""
+BEYOND_M = 1000.0
+"""Where the area is not known, a way round water may lead so far beyond the streets."""
 MOST_CELLS = 1_000_000
 """Whether slopes keep streets apart is looked for on a lattice of at most so many cells."""
 
@@ -97,28 +99,45 @@ class _Reasons:
     def __init__(self, layers: Ready, heights: Heights | None, main: Numbers) -> None:
         self._layers, self._heights, self._main = layers, heights, main
         self._land = _land(layers)
-        self._gentle: tuple[NDArray[np.int32], Any] | None = None
+        self._gentle: tuple[NDArray[np.int32], tuple[float, float, float]] | None = None
 
     def of(self, lines: Numbers) -> str:
         """A sentence, empty where nothing forbids."""
         if self._layers.road_kept[lines].all():
             return "They are your own, and the gap to the rest is yours."
-        if len(self._land) and not set(self._pieces(lines)) & set(self._pieces(self._main)):
-            return "Water, existing buildings or the edge of the area lie between."
-        if self._heights is not None and not set(self._terraces(lines)) & set(self._terraces(self._main)):
+        pieces = self._pieces(lines)
+        if pieces and self._main_pieces and not pieces & self._main_pieces:
+            edge = "" if self._layers.area is None else " or the edge of the area"
+            return f"Water{',' if edge else ' or'} existing buildings{edge} lie between."
+        if self._heights is not None and not self._terraces(lines) & self._main_terraces:
             return f"Slopes over {self._heights.limit:.1%} lie between."
         return ""
 
-    def _pieces(self, lines: Numbers) -> list[int]:
-        """Pieces of land that hold the middle of a line."""
-        middle = shapely.line_interpolate_point(self._layers.roads[lines], 0.5, normalized=True)
-        found = shapely.STRtree(self._land).query(middle, predicate="dwithin", distance=TOUCH_M + NECK_M)[1]
-        return np.unique(found).tolist()
+    @cached_property
+    def _held(self) -> list[set[int]]:
+        """Pieces of land that hold the middle of each line."""
+        middle = shapely.line_interpolate_point(self._layers.roads, 0.5, normalized=True)
+        piece, line = shapely.STRtree(middle).query(self._land, predicate="dwithin", distance=TOUCH_M + NECK_M)
+        found: list[set[int]] = [set() for _ in middle]
+        for k, number in zip(line.tolist(), piece.tolist(), strict=True):
+            found[k].add(number)
+        return found
 
-    def _terraces(self, lines: Numbers) -> list[int]:
+    def _pieces(self, lines: Numbers) -> set[int]:
+        return set().union(*(self._held[k] for k in lines.tolist()))
+
+    @cached_property
+    def _main_pieces(self) -> set[int]:
+        return self._pieces(self._main)
+
+    @cached_property
+    def _main_terraces(self) -> set[int]:
+        return self._terraces(self._main)
+
+    def _terraces(self, lines: Numbers) -> set[int]:
         """Parts of the ground that lines touch, between which no way is gentle enough."""
         if self._heights is None:
-            return []
+            return set()
         if self._gentle is None:
             self._gentle = _terraces(self._heights, self._layers.roads)
         label, (west_m, north_m, cell_m) = self._gentle
@@ -129,25 +148,20 @@ class _Reasons:
         # at the foot of a cliff a street may lie in a cell whose centre is halfway up
         rise = np.abs(heights_at(self._heights, points) - heights_at(self._heights, centres))
         there = np.nan_to_num(rise) <= self._heights.limit * cell_m
-        return np.unique(label[rows, cols][there]).tolist()
+        return set(np.unique(label[rows, cols][there]).tolist())
 
 
 def _land(layers: Ready) -> Shapes:
-    """Pieces of ground for streets: the area, or what blocks and streets cover, less water and existing buildings.
+    """Pieces of ground for streets: the area, or all ground around the streets, less water and existing buildings.
 
-    None where nothing divides the ground.
+    What is judged itself, blocks and streets, never says where ground ends. None where nothing divides it.
     """
     kept = layers.buildings[layers.building_kept]
     whole = layers.area
-    if whole is None and len(layers.blocks):
-        made = ~layers.road_kept  # the user's own may lead far beyond
-        ways = shapely.buffer(layers.roads[made], np.maximum(layers.width_m[made] / 2, 2 * NECK_M) + TOUCH_M)
-        whole = shapely.union_all(np.concatenate([shapely.buffer(layers.blocks, 10 * TOUCH_M), ways]))
-        whole = shapely.buffer(whole, -NECK_M)
-    if whole is None and not len(layers.water):
+    if whole is None and not len(layers.water) and not len(kept):
         return np.zeros(0, object)
     if whole is None:
-        whole = shapely.box(*shapely.total_bounds(layers.roads)).buffer(1000.0, join_style="mitre")
+        whole = shapely.box(*shapely.total_bounds(layers.roads)).buffer(BEYOND_M, join_style="mitre")
     rest = shapely.difference(whole, shapely.union_all(np.concatenate([layers.water, kept])))
     parts = shapely.get_parts([rest])
     return np.asarray(parts[shapely.area(parts) > 0], object)
@@ -160,13 +174,13 @@ def _terraces(heights: Heights, roads: Shapes) -> tuple[NDArray[np.int32], tuple
     rows, cols = int(np.ceil((north - south) / cell)) + 1, int(np.ceil((east - west) / cell)) + 1
     y, x = np.mgrid[:rows, :cols]
     points = np.column_stack([west + (x.ravel() + 0.5) * cell, north - (y.ravel() + 0.5) * cell])
-    height = np.nan_to_num(heights_at(heights, points)).reshape(rows, cols)
+    height = heights_at(heights, points).reshape(rows, cols)
     number = np.arange(rows * cols).reshape(rows, cols)
     pairs = []
     for i, j in ((0, 1), (1, 0), (1, 1), (1, -1), (1, 2), (1, -2), (2, 1), (2, -1)):
         a = (slice(0, rows - i), slice(max(0, -j), cols - max(0, j)))
         b = (slice(i, rows), slice(max(0, j), cols + min(0, j)))
-        gentle = np.abs(height[a] - height[b]) <= heights.limit * np.hypot(i, j) * cell
+        gentle = ~(np.abs(height[a] - height[b]) > heights.limit * np.hypot(i, j) * cell)  # unknown ground is level
         pairs.append(np.stack([number[a][gentle], number[b][gentle]]))
     first, second = np.concatenate(pairs, axis=1)
     graph = coo_array((np.ones(len(first), np.int8), (first, second)), shape=(rows * cols, rows * cols))
@@ -177,6 +191,7 @@ def _terraces(heights: Heights, roads: Shapes) -> tuple[NDArray[np.int32], tuple
 def crossing(layers: Ready) -> Iterator[Violation]:
     """Places where the insides of two lines meet away from their ends and shared points; the user's own may cross."""
     roads, kept = layers.roads, layers.road_kept
+    yield from _with_itself(roads[~kept])
     if len(roads) < 2:
         return
     one, two = shapely.STRtree(roads).query(roads, predicate="intersects")
@@ -196,6 +211,20 @@ def crossing(layers: Ready) -> Iterator[Violation]:
     for shape in meet[~shapely.is_empty(meet)]:
         amount = max(float(shape.length), float(shapely.get_num_geometries(shape)))
         yield Violation("crossing without junction", shape, amount, "Two streets cross here without a junction.")
+
+
+def _with_itself(roads: Shapes) -> Iterator[Violation]:
+    """Lines that cross themselves away from their own points, or lead back over themselves."""
+    for line in roads[~shapely.is_simple(roads)]:
+        parts = shapely.node(line)
+        new = shapely.multipoints(shapely.get_coordinates(parts))
+        meet = shapely.difference(new, shapely.buffer(shapely.multipoints(shapely.get_coordinates(line)), TOUCH_M))
+        count = int(shapely.get_num_geometries(shapely.union_all(meet)))
+        if not meet.is_empty:
+            yield Violation("crossing without junction", meet, float(count), "A street crosses itself.")
+        twice = float(line.length - parts.length)
+        if twice > TOUCH_M:
+            yield Violation("crossing without junction", line, twice, f"A street leads {twice:.2f} m over itself.")
 
 
 def unjoined(layers: Ready) -> Iterator[Violation]:
@@ -230,10 +259,9 @@ def slivers(layers: Ready) -> Iterator[Violation]:
     end, line = meetings(roads)
     wide = np.zeros(len(roads))
     np.maximum.at(wide, end // 2, layers.width_m[line] / 2)
-    length = shapely.length(roads)
+    length, met = shapely.length(roads), np.isin(np.arange(len(roads)), end // 2)
     for k in np.unique(loose // 2):
-        joined = wide[k] > 0 or k in end // 2
-        if joined and length[k] < max(STUB_M, wide[k]):
+        if met[k] and length[k] < max(STUB_M, wide[k]):
             text = f"A dead end of {length[k]:.2f} m is too short for a street."
             yield Violation("dangling sliver", roads[k], float(length[k]), text)
 

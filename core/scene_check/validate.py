@@ -16,8 +16,9 @@ from ..progress import Progress
 from . import ground_rules, street_rules
 from .findings import RULES, Heights, Layers, Shapes, Violation, ready
 
-__all__ = ["RULES", "Heights", "Layers", "Violation", "counts", "disagreements", "validate"]
+__all__ = ["RULES", "Heights", "Layers", "Violation", "counts", "disagreements", "judged", "validate"]
 
+NO_SHAPE = "A feature has no shape of the layer's kind, or none that can be placed"
 ROUNDING = 1e-5
 """Coarse values may differ from aggregates by this share of the largest value, as float32 does."""
 
@@ -57,6 +58,22 @@ def validate(layers: Layers, heights: Heights | None = None, progress: Progress 
     return sorted(broken, key=lambda one: RULES.index(one.rule))
 
 
+def judged(layers: Layers, heights: Heights | None = None) -> list[str]:
+    """The rules that these layers can break, in the order of :data:`RULES`; all others were not judged."""
+    roads, blocks, buildings = (len(one) > 0 for one in (layers.roads, layers.blocks, layers.buildings))
+    water = len(layers.water) > 0
+    asked = {
+        "invalid geometry": True, "streets apart": roads, "crossing without junction": roads, "unjoined end": roads,
+        "dangling sliver": roads, "too steep": roads and heights is not None, "street in water": roads and water,
+        "buildings overlap": buildings,
+        "building on existing building": buildings and layers.building_kept is not None and layers.building_kept.any(),
+        "building on street": buildings and roads, "building in water": buildings and water,
+        "block not closed": blocks and roads, "street through block": blocks and roads, "blocks overlap": blocks,
+        "feature changed": len(layers.before) > 0, "scales disagree": False,
+    }  # fmt: skip
+    return [rule for rule in RULES if asked[rule]]
+
+
 def counts(broken: list[Violation]) -> dict[str, int]:
     """How often each rule is broken without an excuse; rules that hold are 0."""
     found = Counter(one.rule for one in broken if not one.excuse)
@@ -71,7 +88,7 @@ def _invalid(layers: Layers) -> Iterator[Violation]:
         if kept is not None:
             bad &= ~np.asarray(kept, bool)
         for shape in shapes[bad]:
-            reason = shapely.is_valid_reason(shape) if shape is not None and not shape.is_empty else "No geometry"
+            reason = shapely.is_valid_reason(shape) if shape is not None and not shape.is_empty else NO_SHAPE
             yield Violation("invalid geometry", shape, 1.0, f"{reason}.")
 
 

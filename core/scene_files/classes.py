@@ -23,6 +23,9 @@ ROAD_COLUMNS = ("highway", "fclass", "class", "road_class", "type", "kind", "val
 HEIGHT_COLUMNS = ("height_m", "height", "building_height", "measuredheight", "h_est", "hoehe", "hauteur")
 FLOOR_COLUMNS = ("floors", "levels", "building:levels", "building_levels", "building_l", "storeys", "num_floors")
 FLOOR_M = 3.1
+WIDTH_COLUMN = "width_m"
+MOST_WIDTH_M = 100.0
+"""Roads that are said to be wider are not believed."""
 
 WATER = frozenset(
     "water river riverbank stream canal lake reservoir basin pond sea ocean bay strait lagoon coastline dock "
@@ -34,13 +37,17 @@ PARKS = frozenset(
 )
 GREEN = PARKS | frozenset("green grass meadow orchard scrub heath grassland allotments farmland vineyard".split())
 CORINE = re.compile(r"[1-5]\d\d")
+SIZE = re.compile(r"""\s*(?P<number>\d+(?:[.,]\d+)?)\s*(?P<feet>ft\b|feet\b|foot\b|')?\s*(?P<inches>\d+)?""", re.I)
+FOOT_M = 0.3048
+CODED = re.compile(r"code|.*(clc|corine)", re.IGNORECASE)
+"""Names of attributes whose numbers are CORINE's."""
 
 
 def text_columns(layer: UserLayer) -> dict[str, list[str]]:
     """Attributes that are text, or whole numbers named like a code, as lower-case words."""
     found = {}
     for name, values in layer.columns.items():
-        if values.dtype.kind == "O" or (values.dtype.kind in "iu" and name.lower().startswith(("code", "clc"))):
+        if values.dtype.kind == "O" or (values.dtype.kind in "iu" and CODED.match(name)):
             found[name] = ["" if value is None else str(value).strip().lower() for value in values]
     return found
 
@@ -54,6 +61,15 @@ def road_classes(layer: UserLayer, known: Iterable[str]) -> list[str]:
         if any(value in words for value in values):
             return values
     return [""] * len(layer)
+
+
+def road_widths_m(layer: UserLayer, usual_m: Floats) -> Floats:
+    """Width between kerbs of each road: what its attribute says in metres, else the usual one."""
+    said = next((name for name in layer.columns if name.lower() == WIDTH_COLUMN), None)
+    if said is None:
+        return usual_m
+    values = _numbers(layer, said)
+    return np.where((values > 0) & (values <= MOST_WIDTH_M), values, usual_m)
 
 
 def heights_m(layer: UserLayer) -> Floats:
@@ -78,13 +94,12 @@ def _numbers(layer: UserLayer, name: str) -> Floats:
 
 
 def _number(value: object) -> float:
-    """The number that a text begins with, such as 12 of ``12 m``."""
-    match = re.match(r"\s*(\d+(?:[.,]\d+)?)", "" if value is None else str(value))
-    return float(match.group(1).replace(",", ".")) if match else float("nan")
-
-
-def _is(value: str, words: frozenset[str], corine: tuple[str, ...]) -> bool:
-    return value in words or bool(CORINE.fullmatch(value)) and value.startswith(corine)
+    """The number that a text begins with, such as 12 of ``12 m``; feet and inches (``30 ft``, ``5'6"``) in metres."""
+    match = SIZE.match("" if value is None else str(value))
+    if match is None:
+        return float("nan")
+    number = float(match["number"].replace(",", "."))
+    return FOOT_M * (number + float(match["inches"] or 0) / 12) if match["feet"] else number
 
 
 def water_of(layer: UserLayer, *, all_if_unsaid: bool) -> NDArray[np.bool_]:
@@ -105,9 +120,11 @@ def parks_of(layer: UserLayer) -> NDArray[np.bool_]:
 
 
 def _classed(layer: UserLayer, words: frozenset[str], corine: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Which polygons an attribute gives one of some words, or CORINE codes that begin so."""
     said = np.zeros(len(layer), bool)
-    for values in text_columns(layer).values():
-        said |= np.array([_is(value, words, corine) for value in values], bool)
+    for name, values in text_columns(layer).items():
+        codes = corine if CODED.match(name) else ()
+        said |= np.array([v in words or bool(CORINE.fullmatch(v)) and v.startswith(codes) for v in values], bool)
     return said
 
 

@@ -63,7 +63,18 @@ def read_relief(path: str, reading: raster.Reading, bounds: Bounds, work_crs: st
         relief = _own_cells(source, bounds, work_crs) or _resampled(source, bounds, work_crs, progress)
     if relief.known_share == 0:
         raise TerrainError(f"The DEM {path} has no heights in the area; choose one that covers it, or none.")
+    if relief.known_share < 1:
+        progress.warn(
+            f"The DEM knows {_percent(relief.known_share)} of the heights around the area; where it knows none, the "
+            "ground is taken as level."
+        )
     return relief
+
+
+def _percent(share: float) -> str:
+    """A share below 1 in per cent, never rounded to 0 or 100."""
+    percent = 100 * share
+    return f"{percent:.2g} %" if percent < 1 else f"{min(percent, 99.9):.3g} %"
 
 
 def _own_cells(source: raster.Source, bounds: Bounds, work_crs: str) -> Relief | None:

@@ -10,16 +10,13 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from .. import provenance, vector
+from .. import aside, provenance, vector
 from ..grid import change_of_crs, same_crs
 from .place import Place, Shapes, with_vertices
 from .user_layers import UserLayer
 
 RESERVED = ("fid", "geom", "geometry")
 """Names of columns that formats keep for themselves."""
-
-ATTRIBUTION = "(c) OpenStreetMap contributors, ODbL 1.0"
-"""Whom the data that the model has learned from belong to."""
 
 MULTIPLE = {"LineString": "MultiLineString", "Polygon": "MultiPolygon", "Point": "MultiPoint"}
 
@@ -47,17 +44,30 @@ class Table:
 def joined(own: UserLayer, new: Shapes, table: Table, place: Place) -> Table:
     """A table whose ``columns`` speak of the user's features first, then of new ones in the CRS of the work.
 
-    The user's attributes follow; one whose name is taken gets a number. ``table.shapes`` are not looked at.
+    The user's attributes follow; one whose name is taken gets a number, unless it says nothing else.
+    ``table.shapes`` are not looked at.
     """
     shapes = np.concatenate([in_results(own, place), place.results(new)])
     columns, missing = dict(table.columns), dict(table.missing)
     for name, values in own.columns.items():
+        unknown = own.missing.get(name, np.zeros(len(own), bool))
+        if name in table.columns and is_said(values, unknown, table.columns[name][: len(own)]):
+            continue
         free = vector.free_name(name, [*columns, *RESERVED])
         columns[free], gaps = _filled(values, len(new))
-        known = own.missing.get(name, np.zeros(len(own), bool))
-        if gaps or known.any():
-            missing[free] = np.concatenate([known, np.ones(len(new), bool)])
+        if gaps or unknown.any():
+            missing[free] = np.concatenate([unknown, np.ones(len(new), bool)])
     return Table(table.name, table.kind, shapes, columns, missing)
+
+
+def is_said(values: NDArray[Any], unknown: NDArray[np.bool_], now: NDArray[Any]) -> bool:
+    """Whether a column of the user's has the values of one that is written, wherever it has any."""
+    if values.dtype.kind == now.dtype.kind == "O":
+        return all(one is None or one == other for one, other in zip(values, now, strict=True))
+    if values.dtype.kind not in "iufb" or now.dtype.kind not in "iufb":
+        return False
+    known = ~unknown & np.isfinite(values.astype(np.float64))
+    return np.array_equal(values[known], now[known])
 
 
 def _filled(values: NDArray[Any], count: int) -> tuple[NDArray[Any], bool]:
@@ -91,9 +101,14 @@ def in_results(own: UserLayer, place: Place) -> Shapes:
     return out
 
 
-def write_tables(path: str, tables: Sequence[Table], crs: str, tags: Mapping[str, str]) -> None:
-    """Write tables as layers of one file, which appears when it is complete; the same tables are the same bytes."""
-    vector.write_layers(path, [_layer(table, crs, tags) for table in tables], undated=True)
+def write_tables(
+    path: str, tables: Sequence[Table], crs: str, tags: Mapping[str, str], files: aside.Together | None = None
+) -> None:
+    """Write tables as layers of one file, which appears when it is complete, or with the other ``files`` of a run.
+
+    The same tables are the same bytes.
+    """
+    vector.write_layers(path, [_layer(table, crs, tags) for table in tables], undated=True, files=files)
 
 
 def _layer(table: Table, crs: str, tags: Mapping[str, str]) -> vector.Layer:
@@ -104,13 +119,13 @@ def _layer(table: Table, crs: str, tags: Mapping[str, str]) -> vector.Layer:
     return vector.Layer(table.name, table.shapes, table.columns, crs, tags, table.missing, kind)
 
 
-def tags_of(model: str, style: str, seed: int) -> dict[str, str]:
-    """What every layer of a made scene says about itself."""
+def tags_of(model: str, style: str, seed: int, attribution: str) -> dict[str, str]:
+    """What every layer of a made scene says about itself; ``attribution`` is whose data the model has learned from."""
     return {
         "synthetic": "1",
         "seed": str(seed),
         "style": style,
         "model": model,
         "neural_terrain_version": provenance.version(),
-        "attribution": ATTRIBUTION,
+        "attribution": attribution,
     }

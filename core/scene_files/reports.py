@@ -17,11 +17,21 @@ def section(title: str, heads: Sequence[str], rows: Rows) -> str:
     return f"<h2>{title}</h2>{page.table_of(heads, rows)}" if rows else ""
 
 
-def write_report(paths: tuple[str, str], title: str, sections: Sequence[str], figures: Mapping[str, Any]) -> None:
-    """Write the page and the figures to their places; an empty path of the page writes nothing."""
+def write_report(
+    paths: tuple[str, str],
+    title: str,
+    sections: Sequence[str],
+    figures: Mapping[str, Any],
+    files: aside.Together | None = None,
+) -> None:
+    """Write the page and the figures; they appear together, or with the other ``files`` of a run.
+
+    An empty path of the page writes nothing.
+    """
     if not paths[0]:
         return
     with contextlib.ExitStack() as stack:
-        html, beside = (stack.enter_context(aside.written(path)) for path in paths)
+        files = files or stack.enter_context(aside.together())
+        html, beside = map(files.part, paths)
         html.write_text(page.page(title, sections), encoding="utf-8")
         beside.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

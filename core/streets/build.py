@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from ..progress import Progress
 from . import network as net
 from .cleaning import Manners, cleaned, cleared_ends, opened_angles, tidied, without_spurs
 from .dead_ends import led_on
-from .joining import Apart, Ground, apart, gentle, ground_of, joined
+from .ground import Ground, ground_of
+from .joining import Apart, apart, gentle, joined
 from .network import Network
+from .obstacles import Obstacles, clipped
 from .street_field import FALL_M, StreetField
 from .terrain import Terrain
 from .tracing import traced
@@ -24,6 +27,8 @@ from .tracing import traced
 EMPTY = shapely.Polygon()
 BESIDE_M = 14.0
 """Generated lines that stay nearer to existing ones are those, and are left out."""
+ASIDE_M = 7.0
+"""They stay so far from the kerbs of existing ones too, where these are wide."""
 
 
 @dataclass(frozen=True)
@@ -36,37 +41,39 @@ class StreetSettings:
         Steepest grade, rise over run.
     manners
         Lengths and angles of the net.
-    trace
-        Whether the street field is traced at all; without it existing streets are only joined.
 
     """
 
     limit: float = 0.12
     manners: Manners = field(default_factory=Manners)
-    trace: bool = True
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What lies in an area already: shapes in the project's metric CRS, empty where there is nothing."""
+    """What lies in an area already: shapes in the project's metric CRS, empty where there is nothing.
+
+    ``parks`` are green that stays unbuilt; streets may cross it.
+    """
 
     area: Any
     water: Any = EMPTY
     roads: Network = field(default_factory=net.empty)
     buildings: Any = EMPTY
     terrain: Terrain | None = None
+    parks: Any = EMPTY
 
 
 @dataclass(frozen=True)
 class StreetResult:
-    """The net, its components beside the main one with what forbids to join them, and streets that were left out.
+    """The net, and its components beside the main one with what forbids to join them.
 
-    ``raw_share`` is the share of the longest component before any were joined.
+    ``raw_share`` is the share of the length in the longest component before repair: as traced and straightened, dead
+    ends led straight on, stubs and scraps under 60 m left out, and led to the user's own streets; before any path was
+    looked for to join components.
     """
 
     network: Network
     apart: tuple[Apart, ...]
-    lost: tuple[Any, ...]
     raw_share: float = 1.0
 
     @property
@@ -80,49 +87,53 @@ def streets(
 ) -> StreetResult:
     """One connected planar street net of an area; the same bytes for the same input."""
     progress = progress or Progress()
-    blocked = shapely.union(around.water, around.buildings)
     progress.report(0.0, "Looking at the ground")
+    blocked = shapely.union(around.water, around.buildings)
     ground = ground_of(fields, around.area, blocked, around.terrain, settings.limit)
     progress.report(0.1, "Tracing streets")
-    own = _inside(traced(fields), around.area, blocked) if settings.trace else net.empty()
+    free = Free(around.area, blocked)
+    own = _inside(traced(fields), free)
     progress.report(0.3, "Straightening streets")
-    if len(own):
-        own = _tidied(cleaned(own, settings.manners), fields, around.area, ground, settings.manners)
+    own = _tidied(cleaned(own, settings.manners), fields, free, ground, settings.manners) if len(own) else own
     own = _apart_from(own, around.roads)
     network = net.planar(net.joined(around.roads, own))
-    network = without_spurs(network, settings.manners)
+    network = _without_crumbs(without_spurs(network, settings.manners))
     raw = connected_share(network)
     progress.report(0.6, "Laying streets gently")
-    network, lost = gentle(network, ground)
-    network = _without_crumbs(network)
+    network = _without_crumbs(gentle(network, ground))
     progress.report(0.75, "Joining streets")
-    network, more = _connected(network, ground, settings.manners, progress)
-    network = _without_shadows(network)
-    network, listed, strays = apart(network, around.area, blocked)
+    network = _without_shadows(_connected(network, ground, settings.manners, progress))
+    network, listed = apart(network, ground)
+    network = net.with_own_widths(network, around.roads)
     progress.report(1.0, "Streets laid")
-    return StreetResult(network, tuple(listed), tuple(lost + more + strays), raw)
+    return StreetResult(network, tuple(listed), raw)
 
 
-def _connected(
-    network: Network, ground: Ground, manners: Manners, progress: Progress
-) -> tuple[Network, list[Any]]:  # fmt: skip
-    """One component where that is possible, laid gently again, and the streets left out for that."""
-    lost: list[Any] = []
+def _connected(network: Network, ground: Ground, manners: Manners, progress: Progress) -> Network:
+    """One component where that is possible, laid gently again."""
     for _ in range(3):
-        network, _ = joined(network, ground, progress)
-        network = opened_angles(net.dissolved(network), manners)
-        network, more = gentle(network, ground)
+        network = joined(network, ground, progress)
+        network = gentle(opened_angles(net.dissolved(network), manners), ground)
         network = cleared_ends(without_spurs(net.dissolved(network), manners))
-        lost += more
         if _components(network) <= 1:
-            return network, lost
+            return network
     # the last word has connection: where a slope leaves no better way, streets may meet at narrow angles
-    network, _ = joined(network, ground, progress)
-    network, more = gentle(cleared_ends(net.dissolved(network)), ground)
-    return network, lost + more
+    return gentle(cleared_ends(net.dissolved(joined(network, ground, progress))), ground)
 
 
-def _tidied(own: Network, fields: StreetField, area: Any, ground: Ground, manners: Manners) -> Network:
+class Free:
+    """Where streets may be traced: in the area, and so far from water and existing buildings."""
+
+    def __init__(self, area: Any, blocked: Any, margin_m: float = 3.0) -> None:
+        self.area = area
+        self._blocked = Obstacles(shapely.buffer(blocked, margin_m))
+
+    def part_of(self, lines: NDArray[Any]) -> NDArray[Any]:
+        """The part of each line that is free."""
+        return self._blocked.cut_from(clipped(lines, self.area))
+
+
+def _tidied(own: Network, fields: StreetField, free: Free, ground: Ground, manners: Manners) -> Network:
     """Dead ends led on where that is allowed, and everything straight."""
 
     def is_free(line: Any) -> bool:
@@ -139,8 +150,8 @@ def _tidied(own: Network, fields: StreetField, area: Any, ground: Ground, manner
         known = np.clip(1.0 - away[1] / FALL_M, 0.0, 1.0)
         return float((np.asarray(fields.lattice.sample(fields.nearness, points), np.float64) - known).mean())
 
-    own = led_on(own, shapely.boundary(area), is_free, trace)
-    return _inside(tidied(cleaned(own, manners), manners), area, ground.blocked)
+    own = led_on(own, shapely.boundary(free.area), is_free, trace)
+    return _inside(tidied(cleaned(own, manners), manners), free)
 
 
 def _without_shadows(network: Network, near_m: float = 0.5) -> Network:
@@ -172,13 +183,11 @@ def _components(network: Network) -> int:
     return int(net.nodes(network).component.max()) + 1 if len(network) else 0
 
 
-def _inside(network: Network, area: Any, blocked: Any) -> Network:
-    """The parts of generated lines inside an area and off blocked ground."""
+def _inside(network: Network, free: Free) -> Network:
+    """The parts of generated lines on free ground."""
     if not len(network):
         return network
-    free = shapely.difference(area, shapely.buffer(blocked, 3.0))
-    lines = shapely.intersection(network.lines, free)
-    parts, number = shapely.get_parts(lines, return_index=True)
+    parts, number = shapely.get_parts(free.part_of(network.lines), return_index=True)
     line = shapely.get_type_id(parts) == shapely.GeometryType.LINESTRING
     return net.planar(net.of_lines(parts[line], network.rank[number[line]], net.GENERATED))
 
@@ -187,28 +196,30 @@ def _apart_from(own: Network, existing: Network) -> Network:
     """Generated lines without the parts that run beside existing ones; their ends are led to these."""
     if not len(existing) or not len(own):
         return own
-    whole = shapely.union_all(existing.lines)
-    lines = shapely.difference(own.lines, shapely.buffer(whole, BESIDE_M))
+    beside_m = np.maximum(BESIDE_M, existing.width_m / 2 + ASIDE_M)
+    lines = Obstacles(shapely.buffer(existing.lines, beside_m)).cut_from(own.lines)
     parts, number = shapely.get_parts(lines, return_index=True)
     keep = (shapely.get_type_id(parts) == shapely.GeometryType.LINESTRING) & (shapely.length(parts) > 2 * BESIDE_M)
-    led = [_led_to(part, whole) for part in parts[keep]]
+    tree = shapely.STRtree(existing.lines)
+    led = [_led_to(part, existing.lines, tree, beside_m + 0.5) for part in parts[keep]]
     return net.planar(net.of_lines(np.array(led, object), own.rank[number[keep]], net.GENERATED))
 
 
-def _led_to(line: Any, whole: Any) -> Any:
-    """A line whose ends beside existing streets reach them."""
+def _led_to(line: Any, existing: NDArray[Any], tree: Any, reach_m: NDArray[np.float64]) -> Any:
+    """A line whose ends beside existing streets, within the reach of each, touch the nearest."""
     points = shapely.get_coordinates(line)
-    parts = [points]
-    for k, place in ((0, 0), (-1, len(parts))):
-        end = shapely.Point(points[k])
-        if shapely.distance(end, whole) < BESIDE_M + 0.5:
-            foot = shapely.get_coordinates(shapely.shortest_line(whole, end))[:1]
-            parts.insert(place, foot) if place == 0 else parts.append(foot)
-    return shapely.LineString(np.concatenate(parts))
+    feet = []
+    for end in shapely.points(points[[0, -1]]):
+        near = np.sort(tree.query(end, predicate="dwithin", distance=reach_m.max()))
+        near = near[shapely.dwithin(existing[near], end, reach_m[near])]
+        ways = shapely.shortest_line(existing[near], end)
+        order = np.lexsort((*shapely.get_coordinates(ways).reshape(-1, 4).T, np.round(shapely.length(ways), 6)))
+        feet.append(shapely.get_coordinates(ways[order[0]])[:1] if len(near) else np.zeros((0, 2)))
+    return shapely.LineString(np.concatenate([feet[0], points, feet[1]]))
 
 
 def _without_crumbs(network: Network, least_m: float = 60.0) -> Network:
-    """Drop generated components shorter than a house's frontage or two; others are joined."""
+    """Drop generated components shorter than two plots; others are joined."""
     if not len(network):
         return network
     found = net.nodes(network)

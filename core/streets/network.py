@@ -6,7 +6,7 @@ that are the same node have the same coordinates to the bit. Imports numpy, scip
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,6 @@ GRID_M = 0.001
 PER_M = 1000.0
 
 GENERATED, JOINING, EXISTING = 0, 1, 2
-ORIGINS = ("generated", "joining", "existing")
 WIDTH_M = (14.0, 8.0, 5.0, 3.0)
 """Usual width between kerbs by rank: major, minor, service, foot."""
 RANKS = ("major", "minor", "service", "foot")
@@ -33,7 +32,7 @@ RANKS = ("major", "minor", "service", "foot")
 
 @dataclass(frozen=True)
 class Network:
-    """Lines of streets with rank, origin (:data:`ORIGINS`) and, for existing ones, the number of their feature.
+    """Lines of streets with rank, origin and, for existing ones, the number of their feature.
 
     ``fitted_m`` are widths that fit between buildings; without it every street has the usual width of its rank.
     """
@@ -105,6 +104,18 @@ def of_lines(lines: Lines, rank: Numbers, origin: int, source: Numbers | None = 
     number = np.arange(len(lines)) if source is None else source
     whole = np.full(len(lines), origin, np.int64)
     return Network(lines[keep], np.asarray(rank, np.int64)[keep], whole[keep], number[keep])
+
+
+def with_own_widths(network: Network, own: Network) -> Network:
+    """The network whose existing streets are as wide as in ``own``, by the feature that they are of."""
+    if own.fitted_m is None or not len(own):
+        return network
+    by_source = np.zeros(int(own.source.max()) + 1)
+    by_source[own.source] = own.fitted_m
+    existing = network.origin == EXISTING
+    width_m = network.width_m.copy()
+    width_m[existing] = by_source[network.source[existing]]
+    return replace(network, fitted_m=width_m)
 
 
 def joined(*parts: Network) -> Network:

@@ -40,7 +40,8 @@ def traced(field: StreetField) -> Network:
     lines = np.concatenate([np.zeros(0, object), *found])
     if not len(lines):
         return net.empty()
-    whole = net.dissolved(net.planar(net.of_lines(lines, np.zeros(len(lines), np.int64), net.GENERATED)))
+    # chains of cells meet at their ends only
+    whole = net.dissolved(net.of_lines(lines, np.zeros(len(lines), np.int64), net.GENERATED))
     shapes = _shapes([_smooth(shapely.get_coordinates(line)) for line in whole.lines])
     return net.planar(net.of_lines(shapes, ranks_along(field, shapes), net.GENERATED))
 

@@ -8,6 +8,7 @@ from typing import Any
 import shapely
 
 from .. import page
+from ..aside import Together
 from ..jobs.scene import report_json
 from ..jobs.validatescene import Settings
 from ..scene_check.validate import RULES, Violation
@@ -36,13 +37,18 @@ PROMISES = {
 """What each rule promises, in a sentence."""
 
 
-def write_page(settings: Settings, result: Mapping[str, Any], broken: Sequence[Violation]) -> None:
+def write_page(settings: Settings, result: Mapping[str, Any], broken: Sequence[Violation], files: Together) -> None:
     """Write the page and its figures, where they are wanted."""
-    said = "All promises are kept." if result["passed"] else f"{result['violations']} times a promise is broken."
+    said = "All that was judged is sound." if result["passed"] else f"{result['violations']} times a promise is broken."
+    grades = "no DEM was given"
+    if result["grades_proved"]:
+        grades = f"proved, at most {settings.max_grade:g} %"
+        if result["heights_known"] < 1:
+            grades += f"; the DEM knows {page.number(100 * result['heights_known'])} % of the heights around"
     facts = [
         ("Verdict", said), ("Streets", str(result["roads"])), ("Buildings", str(result["buildings"])),
         ("Blocks", str(result["blocks"])), ("Measured in", str(result["crs"])),
-        ("Grades", f"proved, at most {settings.max_grade:g} %" if result["grades_proved"] else "no DEM was given"),
+        ("Grades", grades),
         ("Listed, but forbidden to be otherwise", str(result["excused"])),
     ]  # fmt: skip
     sections = [
@@ -50,12 +56,13 @@ def write_page(settings: Settings, result: Mapping[str, Any], broken: Sequence[V
         section("Promises", ("Promise", "Broken"), promises(result)),
         section("Places", ("Rule", "Where", "Amount", "", "Because of"), _places(broken)),
     ]
-    write_report((settings.report, report_json(settings.report)), "Proofs of a scene", sections, result)
+    write_report((settings.report, report_json(settings.report)), "Proofs of a scene", sections, result, files)
 
 
 def promises(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Rows of a table: what is promised, and how often it is broken."""
-    return [(PROMISES.get(rule, rule), str(result[rule.replace(" ", "_")])) for rule in RULES]
+    """Rows of a table: what is promised, and how often it is broken; rules that no layer given can break say so."""
+    found = {rule: result[rule.replace(" ", "_")] for rule in RULES if rule.replace(" ", "_") in result}
+    return [(PROMISES[rule], "not judged" if number is None else str(number)) for rule, number in found.items()]
 
 
 def _places(broken: Sequence[Violation]) -> list[tuple[str, ...]]:
@@ -66,5 +73,6 @@ def _places(broken: Sequence[Violation]) -> list[tuple[str, ...]]:
         seen[one.rule] += 1
         if seen[one.rule] <= MOST_ROWS // 4 and len(rows) < MOST_ROWS:
             point = shapely.point_on_surface(one.shape)
-            rows.append((one.rule, f"{point.x:.1f}, {point.y:.1f}", page.number(one.amount), one.text, one.excuse))
+            where = "" if point is None or point.is_empty else f"{point.x:.1f}, {point.y:.1f}"
+            rows.append((one.rule, where, page.number(one.amount), one.text, one.excuse))
     return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -88,12 +89,14 @@ def write(
     write_layers(path, [Layer(layer, geometries, fields, crs, tags or {})])
 
 
-def write_layers(path: str, layers: Sequence[Layer], *, undated: bool = False) -> None:
+def write_layers(
+    path: str, layers: Sequence[Layer], *, undated: bool = False, files: aside.Together | None = None
+) -> None:
     """Write layers to a file whose name says the format (:data:`DRIVERS`); several only to a GeoPackage.
 
-    The file takes the place of an older one when it is complete. Raises :class:`TerrainError` where it cannot be
-    written; then nothing is left, and the older one is as it was. An ``undated`` GeoPackage names a fixed date instead
-    of today's, so that the same layers are the same bytes.
+    The file takes the place of an older one when it is complete, or with the other ``files`` that it is one of. Raises
+    :class:`TerrainError` where it cannot be written; then nothing is left, and the older one is as it was. An
+    ``undated`` GeoPackage names a fixed date instead of today's, so that the same layers are the same bytes.
     """
     target = Path(path)
     ending = target.suffix.lower()
@@ -101,9 +104,10 @@ def write_layers(path: str, layers: Sequence[Layer], *, undated: bool = False) -
     if len(layers) > 1 and ending != ".gpkg":
         raise TerrainError(f"The vector file {path} can hold one layer, not {len(layers)}; let its name end in .gpkg.")
     with contextlib.ExitStack() as stack:
+        files = files or stack.enter_context(aside.together())
         for other in _beside(ending, layers[0]):
-            stack.enter_context(aside.written(target.with_suffix(other)))
-        part = stack.enter_context(aside.written(target))
+            files.part(target.with_suffix(other))
+        part = files.part(target, functools.partial(forget_journal, target))
         if undated:
             stack.enter_context(_undated())
         for number, layer in enumerate(layers):
@@ -112,7 +116,6 @@ def write_layers(path: str, layers: Sequence[Layer], *, undated: bool = False) -
             except DRIVER_ERRORS as error:
                 raise unwritten(path, layer.name, error, _size_bytes(layer)) from error
         require_whole(part, path, len(layers[-1].fields))
-        forget_journal(target)
 
 
 @contextlib.contextmanager

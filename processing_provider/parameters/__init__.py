@@ -15,10 +15,11 @@ from .outputs import folder_output, html_output, optional_vector_output, raster_
 from .parameter import Call, Definition, Output, Parameter, helped
 from .points import classes, height_field, point_cloud
 from .rasters import band, dem_folder, dems, extent, grid, measured_dem, raster, reference, source, target_crs
-from .scenes import MadeLayer, area, finest, max_grade, polygons, roads, scene_seed, steps, style, water
+from .scenes import RUN_OUTPUTS, MadeLayer, area, finest, max_grade, model_run, polygons, roads, style, water, wishes
 from .texts import device, given_text, model, options, recipe, scheduler, text, trained_model
 
 __all__ = [
+    "RUN_OUTPUTS",
     "Call",
     "Definition",
     "MadeLayer",
@@ -58,6 +59,7 @@ __all__ = [
     "mesh_z_factor",
     "minutes",
     "model",
+    "model_run",
     "nodata",
     "number",
     "optional_vector_output",
@@ -73,11 +75,9 @@ __all__ = [
     "roads",
     "sampling",
     "scale",
-    "scene_seed",
     "scheduler",
     "seed",
     "source",
-    "steps",
     "style",
     "switch",
     "table_output",
@@ -88,5 +88,6 @@ __all__ = [
     "voids",
     "water",
     "whole",
+    "wishes",
     "z_unit",
 ]

@@ -17,6 +17,7 @@ from .choices import choice, given_word
 from .features import SOURCE_TYPES, features
 from .numbers import number, whole
 from .parameter import Call, Output, Parameter, helped
+from .texts import device
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,43 @@ def style() -> Parameter:
         "Place whose streets and buildings the scene resembles. mixed: no place in particular, a mean of all that the "
         "model has learned from.",
     )
+
+
+def wishes() -> tuple[Parameter, ...]:
+    """What the buildings are to come to."""
+    return (
+        number(
+            "COVERAGE",
+            "Coverage (%)",
+            "Share of the land that buildings cover in the end, existing ones included, in per cent. Empty: free.",
+            low=0.0,
+        ),
+        number(
+            "FAR",
+            "Floor-area ratio",
+            "Area of all floors, those of existing buildings included, over area of the land. Empty: free.",
+            low=0.0,
+        ),
+        number(
+            "MEAN_HEIGHT",
+            "Mean height (m)",
+            "Mean height of the new buildings in metres, weighted by their footprints. Empty: free.",
+            low=0.0,
+        ),
+    )
+
+
+def model_run(*between: Parameter) -> tuple[Parameter, ...]:
+    """How long the model works, what its draws begin with and where it runs; others may stand ``between``."""
+    return steps(), *between, scene_seed(), device(advanced=True)
+
+
+RUN_OUTPUTS = (
+    Output("SECONDS", "Seconds", "seconds"),
+    Output("MODEL_USED", "Model", "model", is_number=False),
+    Output("DEVICE_USED", "Device used", "device", is_number=False),
+)
+"""What a run of the model says about itself."""
 
 
 def steps() -> Parameter:

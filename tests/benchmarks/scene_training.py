@@ -22,6 +22,7 @@ import machine
 import numpy as np
 import shapely
 
+from neural_terrain.core import aside
 from neural_terrain.core.scene import recipe as recipes
 from neural_terrain.core.scene import towns
 from neural_terrain.core.scene.card import SHIPPED
@@ -81,12 +82,19 @@ def train(folder: Path, stage: str, out: Path, changes: dict) -> bool:
 
 
 def write_card(models: Path, out: Path, stages: list[str], changes: dict) -> None:
-    """Weights of trainings in half precision, named by the card that lies beside them; its other members stay."""
+    """Weights of trainings in half precision, named by the card that lies beside them; its other members stay.
+
+    All files take their places together, so that no card lies beside weights that are not its own.
+    """
     about = json.loads((out / "card.json").read_text(encoding="utf-8"))
-    for name in stages:
-        about["stages"][name] = export(name, models / name, recipes.recipe(name, **changes).settings, out)
-    (out / "card.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (out / "card.md").write_text(page(about), encoding="utf-8")
+    about["places"] = {place: number for number, place in enumerate(recipes.places().values())}
+    with aside.together() as files:
+        for name in stages:
+            network, path = recipes.recipe(name, **changes).settings, files.part(out / f"{name}.safetensors")
+            about["stages"][name] = export(name, models / name, network, path)
+        text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
+        files.part(out / "card.json").write_text(text, encoding="utf-8")
+        files.part(out / "card.md").write_text(page(about), encoding="utf-8")
     print(f"{sum(stage['weights']['bytes'] for stage in about['stages'].values()) / 1e6:.2f} MB in {out}")
 
 

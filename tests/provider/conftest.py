@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,39 @@ def in_qgis(qgis_environment, tmp_path):
         answers = [line[7:] for line in run.stdout.splitlines() if line.startswith("ANSWER ")]
         assert run.returncode == 0 and answers, f"{run.stdout[-3000:]}\n{run.stderr[-6000:]}"
         return json.loads(answers[-1])
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def staying_qgis(qgis_environment, tmp_path_factory):
+    """A QGIS without display for all tests, started when the first one needs it, see ``headless.py``."""
+    command = [sys.executable, str(HERE / "headless.py"), "--stay"]
+    errors = tmp_path_factory.mktemp("staying") / "stderr"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with errors.open("w") as file, subprocess.Popen(command, env=qgis_environment, stderr=file, **pipes) as process:
+        yield process, errors
+        process.stdin.close()
+        process.wait(LIMIT_S)
+
+
+@pytest.fixture
+def ask_qgis(staying_qgis, tmp_path):
+    """Like ``in_qgis`` for scripts that only ask and leave nothing behind; these share one QGIS."""
+    process, errors = staying_qgis
+
+    def call(script: str):
+        file = tmp_path / "question.py"
+        file.write_text(textwrap.dedent(script), encoding="utf-8")
+        print(file, file=process.stdin, flush=True)
+        end = threading.Timer(LIMIT_S, process.kill)
+        end.start()
+        try:
+            said = next((line for line in process.stdout if line.startswith(("ANSWER ", "FAILED "))), "")
+        finally:
+            end.cancel()
+        assert said.startswith("ANSWER "), f"{said}\n{errors.read_text(errors='replace')[-6000:]}"
+        return json.loads(said[7:])
 
     return call
 
@@ -132,7 +167,7 @@ def write_features():
 
 
 @pytest.fixture
-def save_model(in_qgis, tmp_path):
+def save_model(ask_qgis, tmp_path):
     """Save a model of one step; returns the file. ``values`` are the step's, ``outputs`` those it shows."""
 
     def save(algorithm: str, values: dict, outputs: dict[str, str]) -> Path:
@@ -156,7 +191,7 @@ def save_model(in_qgis, tmp_path):
             model.updateDestinationParameters()
             answer(model.toFile({str(file)!r}))
         """
-        assert in_qgis(script)
+        assert ask_qgis(script)
         return file
 
     return save
@@ -167,7 +202,25 @@ def _sentence(run: subprocess.CompletedProcess) -> str:
 
 
 @pytest.fixture
-def assert_told(in_qgis):
+def assert_answered(ask_qgis):
+    """Check that the dialog answers values of a tool by a sentence each, before anything runs."""
+
+    def check(tool: str, bad: Iterable[tuple[dict, str]]) -> None:
+        cases = list(bad)
+        told = ask_qgis(f"""
+            from qgis.core import *
+            tool = QgsApplication.processingRegistry().createAlgorithmById({tool!r})
+            given = {[values for values, _ in cases]!r}
+            answer([tool.checkParameterValues(values, QgsProcessingContext()) for values in given])
+        """)
+        for (_, sentence), (good, words) in zip(cases, told, strict=True):
+            assert not good and sentence in words and words.endswith("."), words
+
+    return check
+
+
+@pytest.fixture
+def assert_told(assert_answered):
     """Check that the dialog answers each of ``bad`` by its sentence before anything runs.
 
     ``bad`` gives sentences by parameters, ``NAME=value OTHER=value``, that stand beside or instead of ``values``.
@@ -178,13 +231,7 @@ def assert_told(in_qgis):
             values | dict(one.split("=", 1) for one in re.split(r" (?=[A-Z_]+=)", extra.format(**places)))
             for extra in bad
         ]
-        told = in_qgis(f"""
-            from qgis.core import *
-            tool = QgsApplication.processingRegistry().createAlgorithmById({tool!r})
-            answer([tool.checkParameterValues(values, QgsProcessingContext()) for values in {cases!r}])
-        """)
-        for sentence, (good, words) in zip(bad.values(), told, strict=True):
-            assert not good and sentence.format(**places) in words and words.endswith("."), words
+        assert_answered(tool, zip(cases, (sentence.format(**places) for sentence in bad.values()), strict=True))
 
     return check
 

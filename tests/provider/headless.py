@@ -4,6 +4,9 @@ The script finds ``QgsApplication`` etc. by importing them, ``processing`` ready
 ``told`` and ``model_of``, and ``answer(value)``, which hands a JSON value to the test and ends the process at once:
 QGIS may crash while Python tears it down, which is not what these tests are about. ``--widgets`` before the script
 allows windows.
+
+With ``--stay`` instead of a script it runs one after another, as their names come on its standard input; these may only
+ask, since what one of them changes stays for the next.
 """
 
 from __future__ import annotations
@@ -11,14 +14,19 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 
 MARK = "ANSWER "
 
 
-def answer(value) -> None:
+def say(value, mark: str = MARK) -> None:
     sys.stderr.flush()
-    print(f"\n{MARK}{json.dumps(value)}", flush=True)
+    print(f"\n{mark}{json.dumps(value)}", flush=True)
+
+
+def answer(value) -> None:
+    say(value)
     os._exit(0)
 
 
@@ -62,7 +70,21 @@ def model_of(tool, values, outputs, layers=None):
     return model
 
 
-def main(script: Path, widgets: bool) -> None:
+def run(script: Path, names: dict) -> None:
+    exec(compile(script.read_text(encoding="utf-8"), str(script), "exec"), {"__name__": "__script__", **names})
+
+
+def stay(names: dict) -> None:
+    """Run scripts until there are no more; one that fails says why."""
+    for line in sys.stdin:
+        try:
+            run(Path(line.rstrip("\n")), {**names, "answer": say})
+        except Exception:
+            say(traceback.format_exc(), "FAILED ")
+    os._exit(0)
+
+
+def main(what: str, widgets: bool) -> None:
     from qgis.core import QgsApplication
 
     QgsApplication.setPrefixPath(os.environ.get("QGIS_PREFIX", "/usr"), True)
@@ -76,10 +98,11 @@ def main(script: Path, widgets: bool) -> None:
 
     plugin = neural_terrain.classFactory(None)
     plugin.initProcessing()
-    names = {"__name__": "__script__", "plugin": plugin, "answer": answer, "application": application,
-             "told": told, "model_of": model_of}  # fmt: skip
-    exec(compile(script.read_text(encoding="utf-8"), str(script), "exec"), names)
+    names = {"plugin": plugin, "answer": answer, "application": application, "told": told, "model_of": model_of}
+    if what == "--stay":
+        stay(names)
+    run(Path(what), names)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[-1]), "--widgets" in sys.argv)
+    main(sys.argv[-1], "--widgets" in sys.argv)

@@ -7,15 +7,12 @@ import json
 import pytest
 from osgeo import gdal
 
+from neural_terrain.tests.provider.scenes import layer, polygon, results
+
 ID = "neuralterrain:generatescene"
 ROADS = "neuralterrain:generateroads"
 CHECK = "neuralterrain:validatescene"
 WEST, SOUTH, SIDE = 600_060, 5_199_660, 260  # few windows of the model
-
-
-def polygon(west: float, south: float, wide: float, high: float) -> str:
-    east, north = west + wide, south + high
-    return f"POLYGON(({west} {south},{east} {south},{east} {north},{west} {north},{west} {south}))"
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +24,6 @@ def site(write_features, tmp_path_factory):
     write_features(file, "roads", [road], highway=["secondary"], name=["Quay Street"])
     write_features(file, "houses", [polygon(WEST + 140.5, SOUTH + 170.25, 14.125, 11)], height=[9.5])
     return file
-
-
-def layer(file, name: str) -> str:
-    return f"{file}|layername={name}"
-
-
-def results(run) -> dict:
-    assert run.returncode == 0, run.stdout + run.stderr
-    return json.loads(run.stdout[run.stdout.index("{") :])["results"]
 
 
 def wkbs(file, name: str) -> list[bytes]:
@@ -67,7 +55,7 @@ def test_a_scene_has_all_its_layers_and_keeps_what_is_there(qgis_process, site, 
     assert figures["seed"] == 3 and "san_francisco" in page.read_text(encoding="utf-8")
 
 
-def test_bad_input_is_told_before_anything_runs(in_qgis, site, dem, tmp_path):
+def test_bad_input_is_told_before_anything_runs(assert_answered, site, dem, tmp_path):
     good = {"AREA": layer(site, "harbour"), "OUTPUT": str(tmp_path / "o.gpkg")}
     bad = (
         ({"OUTPUT": good["OUTPUT"]}, "No area was given; choose a polygon layer or a file of polygons."),
@@ -93,17 +81,11 @@ def test_bad_input_is_told_before_anything_runs(in_qgis, site, dem, tmp_path):
         ({**good, "OUTPUT": str(site)}, "is also an input; choose another name"),
         ({**good, "REPORT": f"{tmp_path}/o.pdf"}, "must end in .html or .htm; rename it."),
     )
-    told = in_qgis(f"""
-        from qgis.core import *
-        tool = QgsApplication.processingRegistry().createAlgorithmById({ID!r})
-        answer([tool.checkParameterValues(values, QgsProcessingContext()) for values in {[v for v, _ in bad]!r}])
-    """)
-    for (_, sentence), (fine, words) in zip(bad, told, strict=True):
-        assert not fine and sentence in words and words.endswith("."), words
+    assert_answered(ID, bad)
 
 
-def test_metres_go_before_places_in_the_list_of_scales(in_qgis):
-    told = in_qgis(f"""
+def test_metres_go_before_places_in_the_list_of_scales(ask_qgis):
+    told = ask_qgis(f"""
         from qgis.core import *
         from neural_terrain.processing_provider.parameters import Call
         tool = QgsApplication.processingRegistry().createAlgorithmById({ID!r})
@@ -114,17 +96,10 @@ def test_metres_go_before_places_in_the_list_of_scales(in_qgis):
     assert told == [2, 2, 1, 2, 100, 50]
 
 
-def test_an_area_without_a_polygon_ends_in_a_sentence_and_leaves_no_file(
-    qgis_process, assert_refused, write_features, tmp_path
-):
-    area, out = write_features(tmp_path / "a.gpkg", "a", ["POLYGON EMPTY"]), tmp_path / "o.gpkg"
-    assert_refused(qgis_process("run", ID, "--", f"AREA={area}", f"OUTPUT={out}"), "area")
-    assert not out.exists()
-
-
-def test_layers_arrive_as_one_group_in_the_order_of_a_map(in_qgis, site):
-    """A layer in degrees that has no file; the same seed gives the same bytes."""
-    told = in_qgis(f"""
+def test_layers_arrive_as_one_group_in_the_order_of_a_map(in_qgis, site, write_features, tmp_path):
+    """A layer in degrees that has no file; the same seed, the same bytes; an area without a polygon, a sentence."""
+    empty, out = write_features(tmp_path / "a.gpkg", "a", ["POLYGON EMPTY"]), tmp_path / "o.gpkg"
+    given = in_qgis(f"""
         import processing
         from pathlib import Path
         from qgis.core import *
@@ -132,28 +107,28 @@ def test_layers_arrive_as_one_group_in_the_order_of_a_map(in_qgis, site):
         context.setProject(project)
         away = processing.run("native:reprojectlayer", {{
             "INPUT": {layer(site, "harbour")!r}, "TARGET_CRS": "EPSG:4326", "OUTPUT": "TEMPORARY_OUTPUT"}})["OUTPUT"]
-        values = {{"AREA": away, "STYLE": "paris", "STEPS": "fast", "OUTPUT": "TEMPORARY_OUTPUT"}}
-        coarse = {{**values, "FINEST": "50"}}
-        bytes_ = [Path(processing.run({ID!r}, coarse)["OUTPUT"]).read_bytes() for _ in range(2)]
+        values = {{"AREA": away, "STYLE": "paris", "STEPS": "fast", "FINEST": "10", "OUTPUT": "TEMPORARY_OUTPUT"}}
+        first = processing.run({ID!r}, values)["OUTPUT"]
         before = len(project.mapLayers())
-        told = processing.runAndLoadResults({ID!r}, {{**values, "FINEST": "10", "RASTERS": "TEMPORARY_OUTPUT"}},
-                                            context=context)
+        found = processing.runAndLoadResults({ID!r}, {{**values, "RASTERS": "TEMPORARY_OUTPUT"}}, context=context)
+        same = Path(first).read_bytes() == Path(found["OUTPUT"]).read_bytes()
         group = project.layerTreeRoot().children()[0]
         nodes = [[n.name(), n.layer().type() == QgsMapLayerType.RasterLayer, n.isVisible(), n.layer().crs().authid()]
                  for n in group.children()]
         roads = next(n.layer() for n in group.findLayers() if n.name() == "Roads")
         classes = [c.label() for c in roads.renderer().categories()]
-        answer([bytes_[0] == bytes_[1], before, group.name(), nodes, classes,
-                Path(told["RASTERS"]).is_dir()])
+        bad = told({ID!r}, {{"AREA": {str(empty)!r}, "OUTPUT": {str(out)!r}}})
+        answer([same, before, group.name(), nodes, classes, Path(found["RASTERS"]).is_dir(), bad])
     """)
-    assert told[:2] == [True, 0] and told[2] == "Reprojected scene, paris, seed 1"
-    shown = [name for name, is_raster, visible, _ in told[3] if visible and not is_raster]
+    assert given[:2] == [True, 0] and given[2] == "Reprojected scene, paris, seed 1"
+    shown = [name for name, is_raster, visible, _ in given[3] if visible and not is_raster]
     assert shown == ["Roads", "Blocks", "Land use"]
-    assert told[3][0][0] == "Junctions" and not told[3][0][2]
-    rasters = [name for name, is_raster, visible, _ in told[3] if is_raster and not visible]
-    assert "Land use, 10 m" in rasters and [name for name, *_ in told[3][-len(rasters) :]] == rasters
-    assert {crs for _, is_raster, _, crs in told[3] if not is_raster} == {"EPSG:4326"}
-    assert told[4][:2] == ["Main street", "Street"] and told[5]
+    assert given[3][0][0] == "Junctions" and not given[3][0][2]
+    rasters = [name for name, is_raster, visible, _ in given[3] if is_raster and not visible]
+    assert "Land use, 10 m" in rasters and [name for name, *_ in given[3][-len(rasters) :]] == rasters
+    assert {crs for _, is_raster, _, crs in given[3] if not is_raster} == {"EPSG:4326"}
+    assert given[4][:2] == ["Main street", "Street"] and given[5]
+    assert "has only polygons without area" in given[6] and "Traceback" not in given[6] and not out.exists()
 
 
 def test_it_works_as_a_step_of_a_saved_model(qgis_process, save_model, site, tmp_path):

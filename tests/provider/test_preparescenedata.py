@@ -7,38 +7,35 @@ import json
 import pytest
 from osgeo import gdal
 
+from neural_terrain.tests.provider.scenes import layer, polygon, results
+
 ID = "neuralterrain:preparescenedata"
 CHECK = "neuralterrain:validatescene"
 WEST, SOUTH = 600_000, 5_200_000
 
 
 def box(x: float, y: float, side: float) -> str:
-    x, y = x + WEST, y + SOUTH
-    return f"POLYGON(({x} {y},{x + side} {y},{x + side} {y + side},{x} {y + side},{x} {y}))"
+    return polygon(WEST + x, SOUTH + y, side, side)
 
 
 @pytest.fixture
 def town(write_features, tmp_path):
-    """Forty houses, one of them twice, one of 4 m2, and three roads in words of OpenStreetMap."""
+    """Forty houses, one of them twice, one of 4 m2, three roads and land cover in words of OpenStreetMap."""
     file = tmp_path / "extract.gpkg"
     houses = [box(30 * (k % 8), 40 * (k // 8), 10 + k % 4) for k in range(40)]
     houses += [houses[5], box(500, 0, 2)]
     write_features(file, "building", houses, levels=[2.0 + k % 3 for k in range(42)])
     roads = [f"LINESTRING({WEST} {SOUTH + y},{WEST + 300} {SOUTH + y})" for y in (-10, 30, 190)]
     write_features(file, "highway", roads, highway=["primary", "residential", "service"])
+    write_features(file, "natural", [box(0, 300, 90), box(100, 300, 90)], natural=["water", "wood"])
     return file
-
-
-def layer(file, name: str) -> str:
-    return f"{file}|layername={name}"
 
 
 def test_what_is_dropped_is_listed_with_its_reason(qgis_process, town, tmp_path):
     out, page = tmp_path / "clean.gpkg", tmp_path / "r.html"
     run = qgis_process("--json", "run", ID, "--", f"ROADS={layer(town, 'highway')}", f"OUTPUT={out}",
                        f"BUILDINGS={layer(town, 'building')}", f"REPORT={page}")  # fmt: skip
-    assert run.returncode == 0, run.stdout + run.stderr
-    told = json.loads(run.stdout[run.stdout.index("{") :])["results"]
+    told = results(run)
     assert (told["KEPT_COUNT"], told["DROPPED_COUNT"]) == (43, 2)
     assert told["OUTPUT_ROADS"] == layer(out, "roads") and "OUTPUT_LANDCOVER" not in told
     file = gdal.OpenEx(str(out))
@@ -50,7 +47,7 @@ def test_what_is_dropped_is_listed_with_its_reason(qgis_process, town, tmp_path)
     assert page.exists() and json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["dropped"] == 2
 
 
-def test_bad_input_is_told_before_anything_runs(in_qgis, town, tmp_path):
+def test_bad_input_is_told_before_anything_runs(assert_answered, town, tmp_path):
     roads, out = {"ROADS": layer(town, "highway")}, str(tmp_path / "o.gpkg")
     bad = (
         ({"OUTPUT": out}, "No layer was given; choose roads, buildings or land cover."),
@@ -60,17 +57,11 @@ def test_bad_input_is_told_before_anything_runs(in_qgis, town, tmp_path):
         ({**roads, "OUTPUT": str(town)}, "is also an input"),
         ({"BUILDINGS": layer(town, "highway"), "OUTPUT": out}, "a layer of lines; choose a layer of polygons."),
     )
-    told = in_qgis(f"""
-        from qgis.core import *
-        tool = QgsApplication.processingRegistry().createAlgorithmById({ID!r})
-        answer([tool.checkParameterValues(values, QgsProcessingContext()) for values in {[v for v, _ in bad]!r}])
-    """)
-    for (_, sentence), (good, words) in zip(bad, told, strict=True):
-        assert not good and sentence in words and words.endswith("."), words
+    assert_answered(ID, bad)
 
 
 def test_layers_arrive_as_one_group_each_run_and_in_batches(in_qgis, town):
-    """From below: roads, buildings, dropped; a second run gets a group of its own."""
+    """From below: land cover in its colours, roads, buildings, dropped; a second run gets a group of its own."""
     told = in_qgis(f"""
         import processing
         from qgis.core import *
@@ -78,20 +69,24 @@ def test_layers_arrive_as_one_group_each_run_and_in_batches(in_qgis, town):
         project = QgsProject.instance()
         context.setProject(project)
         values = {{"ROADS": {layer(town, "highway")!r}, "BUILDINGS": {layer(town, "building")!r},
-                   "OUTPUT": "TEMPORARY_OUTPUT"}}
-        counts = [processing.run({ID!r}, {{**values, "MIN_BUILDING": size}})["DROPPED_COUNT"] for size in (8, 110)]
-        before = len(project.mapLayers())
-        for _ in range(2):
-            processing.runAndLoadResults({ID!r}, values, context=context)
+                   "LANDCOVER": {layer(town, "natural")!r}, "OUTPUT": "TEMPORARY_OUTPUT"}}
+        runs = [processing.runAndLoadResults({ID!r}, {{**values, "MIN_BUILDING": size}}, context=context)
+                for size in (8, 110)]
+        counts = [run["DROPPED_COUNT"] for run in runs]
         groups = [[g.name(), [n.name() for n in g.children()]] for g in project.layerTreeRoot().children()]
         kinds = [n.layer().renderer().type() for n in project.layerTreeRoot().children()[0].findLayers()]
-        answer([counts, before, groups, kinds])
+        cover = project.layerTreeRoot().children()[0].findLayers()[-1].layer()
+        look = cover.renderer()
+        seen = [look.categories()[look.categoryIndexForValue(f[look.classAttribute()])].label()
+                for f in cover.getFeatures()]
+        answer([counts, groups, kinds, seen])
     """)
-    counts, before, groups, kinds = told
-    assert counts[0] < counts[1] and before == 0
+    counts, groups, kinds, seen = told
+    assert seen == ["Water", "Green"]
+    assert counts[0] < counts[1]
     assert sorted(name for name, _ in groups) == ["highway prepared", "highway prepared (2)"]
-    assert all(names == ["Dropped or changed", "Buildings", "Roads"] for _, names in groups)
-    assert kinds == ["singleSymbol", "RuleRenderer", "categorizedSymbol"]
+    assert all(names == ["Dropped or changed", "Buildings", "Roads", "Land cover"] for _, names in groups)
+    assert kinds == ["singleSymbol", "RuleRenderer", "categorizedSymbol", "categorizedSymbol"]
 
 
 def test_a_model_hands_its_layers_to_the_next_step(in_qgis, town):

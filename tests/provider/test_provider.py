@@ -29,7 +29,8 @@ NAMES = {
     "generateroads": "AREA DEM BAND ROADS WATER STYLE MAX_GRADE STREET_DENSITY STEPS SEED DEVICE OUTPUT JUNCTIONS",
     "fillbuildings": "AREA ROADS BLOCKS BUILDINGS WATER STYLE COVERAGE FAR MEAN_HEIGHT STEPS SEED DEVICE OUTPUT",
     "preparescenedata": "ROADS BUILDINGS LANDCOVER Z_LIMIT MIN_BUILDING OUTPUT REPORT",
-    "validatescene": "ROADS BUILDINGS BLOCKS WATER DEM BAND MAX_GRADE EXISTING_ROADS EXISTING_BUILDINGS OUTPUT REPORT",
+    "validatescene": "ROADS BUILDINGS BLOCKS AREA WATER DEM BAND MAX_GRADE EXISTING_ROADS EXISTING_BUILDINGS OUTPUT "
+    "REPORT",
     "comparescenes": "ROADS_A BUILDINGS_A AREA_A ROADS_B BUILDINGS_B AREA_B WINDOW OUTPUT REPORT",
     "enginereport": "OUTPUT",
 }
@@ -95,8 +96,8 @@ def test_the_toolbox_is_complete_and_explained_without_an_engine(in_qgis):
         assert tool["background"] and tool["new"] and not tool["run"]
 
 
-def test_names_are_those_that_people_save_in_models(in_qgis):
-    tools = in_qgis(DESCRIBE + "answer(tools)")
+def test_names_are_those_that_people_save_in_models(ask_qgis):
+    tools = ask_qgis(DESCRIBE + "answer(tools)")
     for name, parameters in NAMES.items():
         assert list(tools[name]["parameters"]) == parameters.split()
     assert set(tools["superresolve"]["outputs"]) == NUMBERS | {
@@ -119,8 +120,8 @@ STATED = {"superresolve": {"scale"}, "derive": {"scale"}, "traindem": {"name", "
 """Settings that the dialog states and that may be empty elsewhere."""
 
 
-def test_every_parameter_is_a_setting_of_the_job(in_qgis):
-    told = in_qgis("""
+def test_every_parameter_is_a_setting_of_the_job(ask_qgis):
+    told = ask_qgis("""
         import dataclasses
         from neural_terrain.processing_provider.parameters import Call
         from qgis.core import QgsApplication, QgsProcessingContext
@@ -145,8 +146,8 @@ def test_every_parameter_is_a_setting_of_the_job(in_qgis):
         assert set(differing) <= STATED.get(name, set()), name
 
 
-def test_ten_hours_of_progress_are_some_hundred_lines_in_the_log(in_qgis):
-    told = in_qgis("""
+def test_ten_hours_of_progress_are_some_hundred_lines_in_the_log(ask_qgis):
+    told = ask_qgis("""
         from neural_terrain.processing_provider.algorithm import Relay
         from qgis.core import QgsProcessingFeedback
 

@@ -104,15 +104,11 @@ def test_a_trained_model_is_used_by_superresolve_and_can_be_trained_further(qgis
     assert not list(tmp_path.glob(".*"))
 
 
-def test_bad_input_gets_one_sentence_before_an_engine_starts(in_qgis, fine):
-    cases = [values_of(fine, extra.format(folder=fine.parent)) for extra, _ in BAD]
-    told = in_qgis(f"""
-        from qgis.core import *
-        algorithm = QgsApplication.processingRegistry().algorithmById({ID!r})
-        answer([algorithm.checkParameterValues(values, QgsProcessingContext()) for values in {cases!r}])
-    """)
-    for (fits, sentence), (_, expected) in zip(told, BAD, strict=True):
-        assert not fits and expected.format(folder=fine.parent) in sentence and sentence.endswith(".")
+def test_bad_input_gets_one_sentence_before_an_engine_starts(assert_answered, fine):
+    folder = fine.parent
+    assert_answered(
+        ID, [(values_of(fine, extra.format(folder=folder)), said.format(folder=folder)) for extra, said in BAD]
+    )
 
 
 @pytest.mark.parametrize(("extra", "sentence"), BAD_IN_THE_ENGINE)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from neural_terrain.core.buildings.build import FineField
+from neural_terrain.core.scene.stages import VOLUME_SCALE_M
 from neural_terrain.core.streets.street_field import FALL_M, Lattice, StreetField
 
 WEST_M, NORTH_M = 450_000.0, 5_412_000.0
@@ -34,6 +35,15 @@ def street_field(seed: int, side: int = 40, cell_m: float = 10.0) -> StreetField
     rank = near * np.clip(gaussian_filter(rng.standard_normal((side, side)), 6) * 12, -1, 1)
     lattice = Lattice(WEST_M, NORTH_M, cell_m, side, side)
     return StreetField(lattice, near, near * pool(np.cos(2 * angle)), near * pool(np.sin(2 * angle)), rank)
+
+
+def middle_channels(seed: int, rows: int, cols: int) -> NDArray[np.float32]:
+    """Channels of stage R with such streets, and buildings between them, ``(7, rows, cols)``."""
+    field = street_field(seed, max(rows, cols))
+    near, cos2, sin2, rank = (v[:rows, :cols] for v in (field.nearness, field.cos2, field.sin2, field.rank))
+    share = 0.45 * np.clip(1 - 1.5 * near, 0, 1)
+    volume = np.sqrt(share * 9 / VOLUME_SCALE_M) - 0.5
+    return np.stack([2 * share - 1, share - 0.3, volume, 2 * near - 1, cos2, sin2, rank]).astype(np.float32)
 
 
 def fine_field(seed: int, side: int = 200, cell_m: float = 2.0) -> FineField:

@@ -5,12 +5,13 @@ import pytest
 import shapely
 
 from neural_terrain.core.errors import Cancelled, TerrainError
+from neural_terrain.core.generation.chain import cells_of
 from neural_terrain.core.progress import CallbackProgress, Progress
 from neural_terrain.core.scene import generating, stages
 from neural_terrain.core.scene.cascade import Fields
-from neural_terrain.core.scene.generating import coarse_and_middle, fine, kerb_of, rectangle_of, tiny
+from neural_terrain.core.scene.generating import coarse_and_middle, fine, kerb_of, tiny
 from neural_terrain.core.scene.sampling import Rectangle
-from neural_terrain.core.scene.standing import Standing, nothing_stands
+from neural_terrain.core.scene.standing import Standing
 from neural_terrain.core.scene.wishes import Wishes, fulfilled
 
 FAST = Wishes(steps="fast", seed=3)
@@ -21,6 +22,12 @@ def square(side_m, west=WEST, south=SOUTH):
     return shapely.box(west, south, west + side_m, south + side_m)
 
 
+def nothing_stands(ground):
+    """A ground without any feature of the user's."""
+    none = np.zeros(0, object)
+    return Standing(ground, none, np.zeros(0, np.int64), none, np.zeros(0))
+
+
 @pytest.fixture(scope="module")
 def model():
     return tiny(1)
@@ -29,7 +36,7 @@ def model():
 @pytest.fixture(scope="module")
 def whole(model):
     ground = square(400)
-    return coarse_and_middle(model, rectangle_of(ground), FAST, nothing_stands(ground), Progress())
+    return coarse_and_middle(model, cells_of(ground), FAST, nothing_stands(ground), Progress())
 
 
 def outlines(model, middle, area):
@@ -42,20 +49,20 @@ STILL = nothing_stands(square(400))
 
 def test_fields_do_not_depend_on_the_cut_of_the_area(model, whole):
     ground = square(150, WEST + 200, SOUTH + 150)
-    area = rectangle_of(ground)
+    area = cells_of(ground)
     part = coarse_and_middle(model, area, FAST, nothing_stands(ground), Progress())
     for name, cell_m in (("G", 50.0), ("R", 10.0)):
         cells = Rectangle(*(int(v // cell_m) for v in (WEST + 200, SOUTH + 150, 150, 150)))
         assert (whole[name].cut(cells) == part[name].cut(cells)).all()
         assert part[name].values.std() > 0.01
-    strips, here = outlines(model, whole["R"], rectangle_of(square(400))), outlines(model, part["R"], area)
-    fields = Fields(rectangle_of(square(400)), np.concatenate([values for _, values in strips[::-1]], axis=1))
+    strips, here = outlines(model, whole["R"], cells_of(square(400))), outlines(model, part["R"], area)
+    fields = Fields(cells_of(square(400)), np.concatenate([values for _, values in strips[::-1]], axis=1))
     for strip, values in here:
         assert (fields.cut(strip) == values).all()
 
 
 def test_strips_cover_every_cell_once_from_south_to_north(model, whole):
-    area = rectangle_of(square(400))
+    area = cells_of(square(400))
     south = area.south
     for strip, values in outlines(model, whole["R"], area):
         assert (strip.west, strip.south, strip.cols) == (area.west, south, area.cols)
@@ -66,7 +73,7 @@ def test_strips_cover_every_cell_once_from_south_to_north(model, whole):
 
 def test_a_coarse_scale_ends_early(model):
     ground = square(300)
-    assert set(coarse_and_middle(model, rectangle_of(ground), FAST, nothing_stands(ground), Progress(), 50)) == {"G"}
+    assert set(coarse_and_middle(model, cells_of(ground), FAST, nothing_stands(ground), Progress(), 50)) == {"G"}
 
 
 def test_a_cancel_stops_between_steps(model):
@@ -78,7 +85,7 @@ def test_a_cancel_stops_between_steps(model):
 
     with pytest.raises(Cancelled):
         progress = CallbackProgress(lambda event: None, cancelled)
-        coarse_and_middle(model, rectangle_of(ground), FAST, nothing_stands(ground), progress)
+        coarse_and_middle(model, cells_of(ground), FAST, nothing_stands(ground), progress)
     assert len(asked) < 40
 
 
@@ -89,7 +96,7 @@ def test_what_is_complete_stays_as_it_is_and_the_rest_is_only_added_to(model):
     roads = np.array([shapely.LineString([(WEST - 300, SOUTH + 130), (WEST + 900, SOUTH + 130)])], object)
     complete = shapely.box(WEST - 1000, SOUTH - 1000, WEST + 250, SOUTH + 1500)
     there = Standing(ground, roads, np.zeros(1, np.int64), houses, np.full(len(houses), 9.0), complete, complete)
-    found = coarse_and_middle(model, rectangle_of(ground), FAST, there, Progress())
+    found = coarse_and_middle(model, cells_of(ground), FAST, there, Progress())
     cells = Rectangle(int(WEST // 10), int(SOUTH // 10), 20, 50)
     told = there.told(stages.R, Rectangle(cells.west, cells.south, 50, 50))
     kept = told.floor[:, :, :20]
@@ -155,7 +162,7 @@ def test_unknown_names_are_refused_with_what_is_known(tmp_path):
 
 def test_the_shipped_model_fits_its_card_and_ten_megabytes():
     model = generating.load("paris", "cpu")
-    assert model.place == 0 and len(model.hash) == 8
+    assert model.place == 0 and len(model.card.hash) == 8
     card = model.card
     assert sum(stage["weights"]["bytes"] for stage in card.stages.values()) <= 10e6
     for name, stage in model.stages.items():

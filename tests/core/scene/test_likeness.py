@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 import shapely
+import shapely.affinity
 
 from neural_terrain.core import vector
 from neural_terrain.core.errors import TerrainError
@@ -89,6 +90,35 @@ def test_windows_without_anything_have_figures_where_they_make_sense() -> None:
     assert np.isnan(column(found, "mean_footprint")).all()
 
 
+def test_a_town_that_is_turned_has_the_entropies_that_it_had() -> None:
+    """Houses and streets that all but agree in their direction, whatever that direction is."""
+    rng = np.random.default_rng(3)
+    centre, wobble = (EAST + 750, NORTH + 750), rng.normal(0, 0.2, 3600)
+    built = [shapely.affinity.rotate(one, by) for one, by in zip(houses(25.0, 10.0), wobble, strict=True)]
+    found = []
+    for turn in (0.0, 0.05, 5.0, 44.0, 45.0):
+        shapes, lines = (
+            np.array([shapely.affinity.rotate(one, turn, centre) for one in each], object)
+            for each in (built, grid(100.0))
+        )
+        whole = features(lines, shapes, shapely.box(EAST + 500, NORTH + 500, EAST + 1000, NORTH + 1000))
+        found.append([column(whole, name)[0] for name in ("axis_entropy", "street_entropy")])
+    assert np.ptp(found, axis=0).max() < 0.03 and np.max(found) < 0.1
+    even = features(
+        None,
+        [shapely.affinity.rotate(one, by) for one, by in zip(built, rng.uniform(0, 90, 3600), strict=True)],
+        area(),
+    )
+    assert column(even, "axis_entropy").min() > 0.95
+
+
+def test_ground_under_two_footprints_counts_once_and_a_house_on_a_border_too() -> None:
+    house = shapely.box(EAST + 490, NORTH + 100, EAST + 510, NORTH + 120)
+    found = features(None, [house, house], shapely.box(EAST, NORTH, EAST + 1000, NORTH + 500))
+    assert column(found, "coverage") == pytest.approx([200 / 250_000] * 2)
+    assert column(found, "count").tolist() == [0, 2]
+
+
 def test_a_small_area_is_one_window() -> None:
     """Figures per ground speak of that ground."""
     found = features(grid(20.0), houses(20.0, 10.0), area(100.0))
@@ -109,6 +139,14 @@ def test_distances_can_be_worked_out() -> None:
     assert np.isnan(w1_over_sd(real, moved)[1])
     assert frechet(real, moved) == pytest.approx(1, abs=1e-6)
     assert np.isnan(frechet(real, real[:2]))
+
+
+def test_a_figure_that_does_not_vary_is_left_out() -> None:
+    rng = np.random.default_rng(0)
+    one, two = rng.normal(0, 1, (2, 60, 3))
+    one[:, 1], two[:, 1] = 0.5, 0.51
+    assert np.isnan(w1_over_sd(one, two)[1])
+    assert frechet(one, two) == pytest.approx(frechet(one[:, [0, 2]], two[:, [0, 2]])) and frechet(one, two) < 1
 
 
 def test_two_scenes_in_files_are_compared(tmp_path) -> None:
@@ -142,3 +180,23 @@ def test_a_scene_without_features_is_refused(tmp_path) -> None:
     vector.write_layers(path, [vector.Layer("roads", np.zeros(0, object), crs=UTM)])
     with pytest.raises(TerrainError, match="Scene A has no feature; choose other layers"):
         compare(Settings(roads_a=path, roads_b=path), Progress())
+
+
+def test_more_windows_than_can_be_compared_are_refused(tmp_path) -> None:
+    """Two houses 200 km apart, at windows of 100 m; at once, before any window is made."""
+    path = str(tmp_path / "b.gpkg")
+    vector.write(
+        path, "houses", list(shapely.box(*np.array([[0, 0, 9, 9], [2e5, 2e5, 2e5 + 9, 2e5 + 9]]).T + EAST)), {}, UTM
+    )
+    with pytest.raises(TerrainError, match="at most 200,000 can be compared"):
+        compare(Settings(buildings_a=path, buildings_b=path, window=100.0), Progress())
+
+
+def test_files_are_read_no_more_often_than_needed(tmp_path, monkeypatch) -> None:
+    """Without an area once for where they lie and once for what they hold."""
+    path, times = str(tmp_path / "b.gpkg"), []
+    vector.write(path, "houses", list(houses(50.0, 10.0)), {}, UTM)
+    pieces = vector.Features.pieces
+    monkeypatch.setattr(vector.Features, "pieces", lambda self, *names: times.append(1) or pieces(self, *names))
+    compare(Settings(buildings_a=path, buildings_b=path), Progress())
+    assert len(times) == 4

@@ -2,7 +2,8 @@
 
 import torch
 
-from neural_terrain.core.scene import adapter, encoder, stages
+from neural_terrain.core.elevation.compute import Compute
+from neural_terrain.core.scene import adapter, encoder, stages, weights
 from neural_terrain.core.scene.model import Condition, StageModel, StageSettings
 
 
@@ -23,6 +24,20 @@ def test_the_order_of_a_graph_does_not_matter():
     first = net(nodes, edges, facts, owner, (1, 16))
     again = net(nodes[order], back[edges].flip(0), facts.flip(0), owner, (1, 16))
     assert torch.allclose(first, again, atol=1e-5)
+
+
+def test_messages_along_roads_are_added_up_on_the_cpu():
+    """A GPU adds in any order, so bits would differ from run to run; ``meta`` stands for a device here."""
+    settings = StageSettings("R", 1, (8, 8, 8, 8), 1, (8, 8, 8, 8))
+    model = weights.ready(StageModel(settings), Compute("meta"))
+    small = {name for name, value in model.named_parameters() if value.device.type == "cpu"}
+    assert small and all("adapter" in name for name in small)
+    assert {value.device.type for name, value in model.state_dict().items() if name not in small} == {"meta"}
+    graph = torch.rand(3, 8), torch.tensor([[0, 1], [1, 2]]), torch.rand(2, 4), torch.zeros(3, dtype=torch.long)
+    told = Condition(torch.zeros(1, 7, 40, 40), torch.zeros(1, 0, 40, 40), torch.zeros(1, 9, 40, 40),
+                     torch.tensor([0]), torch.zeros(1, 11), graph).on("meta")  # fmt: skip
+    assert told.existing.device.type == "meta" and told.graph[0].device.type == "cpu"
+    assert model.mean(told).device.type == "meta"
 
 
 def test_implicit_features_repeat_with_the_parents_cells():

@@ -38,6 +38,20 @@ def test_area_shares_are_those_of_clipping(shapes):
     assert ((owner >= 0) == (share >= 0.5)).all()
 
 
+def test_a_frame_that_cuts_polygons_has_the_cells_of_the_whole(shapes):
+    """On all four sides; the memory that a polygon takes follows the frame, not the polygon."""
+    points, *offsets = arrays(shapes, 4.0)
+    heights = np.linspace(3, 9, len(shapes))
+    whole = rasterising.area_shares(points, *offsets, heights, (55, 60))
+    part = rasterising.area_shares(points - (17, 13), *offsets, heights, (31, 29))
+    for one, cut in zip(whole[:2], part[:2], strict=True):
+        assert cut == pytest.approx(one[13:44, 17:46], abs=1e-6)
+    assert (part[2] == whole[2][13:44, 17:46]).all() and set(part[2].ravel()) > {-1}
+    band = shapely.orient_polygons(np.array([shapely.LineString([(-3e6, -3e6 + 7), (3e6, 3e6 + 7)]).buffer(2.0)]))
+    share, _, _ = rasterising.area_shares(*arrays(band), np.zeros(1), (20, 20))  # once 300 TB
+    assert share.sum() == pytest.approx(shapely.intersection(band[0], shapely.box(0, 0, 20, 20)).area, abs=1e-3)
+
+
 def test_lengths_add_up_and_know_their_direction():
     lines = np.array([shapely.LineString([(1, 1), (30.5, 20.25), (3, 40)]), shapely.LineString([(5, 5.5), (50, 5.5)])])
     _, points, (offsets,) = shapely.to_ragged_array(lines)

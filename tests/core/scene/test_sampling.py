@@ -1,12 +1,15 @@
 """Windows on the world's lattice: every cell is covered, and the area's cut does not show."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from neural_terrain.core.scene import cascade
+from neural_terrain.core.scene import cascade, sampling, stages
 from neural_terrain.core.scene.model import Condition, StageModel, StageSettings
 from neural_terrain.core.scene.sampling import LATTICES, Lattice, Rectangle, Run, sample_area
+from neural_terrain.tests.core import dems
 
 SMALL = StageSettings("R", 3, (8, 8, 8, 8), 1, (8, 8, 8, 8))
 
@@ -47,6 +50,35 @@ def test_a_smaller_cut_has_the_same_cells(model):
     part = sample_area(model, told, Rectangle(5, 85, 33, 41), run)
     assert (whole[:, 80 - 15 - 41 : 80 - 15, 35 : 35 + 33] == part).all()
     assert np.abs(part).max() > 0
+
+
+def test_the_progress_says_what_is_made_and_how_far_it_is(model):
+    """Cells of the stage, and the row of windows where there are several; never an empty text."""
+    heard = dems.Heard()
+    run = Run(3, 1, Lattice(40, 20, 6), progress=heard)
+    sample_area(model, told, Rectangle(10, 10, 20, 20), run)
+    assert set(heard.texts("progress")) == {"Sketching the town at 10 m"}
+    heard = dems.Heard()
+    sample_area(model, told, Rectangle(-30, 70, 90, 80), replace(run, progress=heard))
+    said = list(dict.fromkeys(heard.texts("progress")))
+    assert said == [f"Sketching the town at 10 m, strip {k} of 3" for k in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("stage", stages.STAGES.values(), ids=stages.STAGES)
+def test_nothing_is_high_where_nothing_is_built(stage):
+    """Kept open ground has no volume, kept buildings the volume that is known; the rest is the net's answer."""
+    count, fields = len(stage.channels), torch.rand(1, len(stage.channels), 4, 4) + 3
+    existing = torch.zeros(1, count + 2, 4, 4)
+    existing[:, -2, :, 1:] = 1
+    existing[:, 0] = torch.tensor([9.0, -1.0, 0.4, 0.4])  # not complete, open, built, built
+    existing[:, 2] = torch.tensor([9.0, 0.0, 0.7, 0.0])  # the last one's height is unknown
+    found = sampling.keep_existing(fields, existing, stage)
+    (height,) = stage.heights
+    assert (found[0, height, :, 0] == fields[0, height, :, 0]).all()
+    assert found[0, height, :, 1].tolist() == pytest.approx([float(stages.open_ground(stage)[height, 0, 0])] * 4)
+    assert found[0, height, :, 2].tolist() == pytest.approx([0.7] * 4)
+    assert (found[0, height, :, 3] == fields[0, height, :, 3]).all()
+    assert (found[0, 0, :, 1:] == existing[0, 0, :, 1:]).all()
 
 
 def test_shares_agree_with_the_stage_above():

@@ -1,12 +1,16 @@
 """The benchmark of scenes judges what it says: equal sets, a grid city that is told three figures, agreement."""
 
 import importlib
+import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+from neural_terrain.core.errors import TerrainError
+from neural_terrain.core.scene.model import StageModel
 
 FOLDER = Path(__file__).resolve().parents[3] / "tests" / "benchmarks"
 
@@ -30,6 +34,34 @@ def test_a_grid_city_has_the_figures_that_it_is_told(benchmark):
     assert found[:, towns.BUILT].mean() == pytest.approx(16, rel=0.1)
     told[towns.BUILT] = np.nan  # streets are not mapped: nothing is said of them
     assert np.isnan(towns.procedural(told, np.random.default_rng(0))[towns.BUILT :]).all()
+
+
+def test_figures_of_another_ruler_are_measured_anew(benchmark, monkeypatch, tmp_path):
+    towns = benchmark("scene_towns")
+    ruler = towns.ruler()
+    changed = tmp_path / "features.py"
+    changed.write_bytes(Path(towns.rules.__file__).read_bytes() + b"\n")
+    assert towns.ruler() == ruler
+    monkeypatch.setattr(towns.rules, "__file__", str(changed))
+    assert towns.ruler() != ruler
+
+
+def test_an_export_that_breaks_off_leaves_the_model_as_it_was(benchmark, tmp_path):
+    """The weights of G are there, those of R are not: neither they nor the card change."""
+    training, narrow = benchmark("scene_training"), {"widths": [8] * 4, "blocks": 1, "prior_widths": [8] * 4}
+    out, models = tmp_path / "out", tmp_path / "models"
+    (models / "G").mkdir(parents=True)
+    out.mkdir()
+    about = {"places": {}, "stages": {}}
+    (out / "card.json").write_text(json.dumps(about))
+    (out / "G.safetensors").write_text("old")
+    state = StageModel(training.recipes.recipe("G", **narrow).settings).state_dict()
+    torch.save({"phase": "done", "step": 1, "seconds": 1.0, "average": state}, models / "G" / "checkpoint.pt")
+    with pytest.raises(TerrainError, match="holds no training of stage R"):
+        training.write_card(models, out, ["G", "R"], narrow)
+    assert {one.name: one.read_text() for one in out.iterdir()} == {
+        "card.json": json.dumps(about), "G.safetensors": "old"
+    }  # fmt: skip
 
 
 def test_distances_are_nothing_from_itself_and_grow_with_a_shift(benchmark):

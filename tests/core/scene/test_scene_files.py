@@ -21,7 +21,7 @@ from neural_terrain.core.grid import crs_name, local_metric
 from neural_terrain.core.progress import Progress
 from neural_terrain.core.raster import Reading
 from neural_terrain.core.scene_files import Place, Table, nothing, read_area, read_layer, read_relief, write_report
-from neural_terrain.core.scene_files.classes import green_of, heights_m, parks_of, road_classes, water_of
+from neural_terrain.core.scene_files.classes import green_of, heights_m, parks_of, road_classes, road_widths_m, water_of
 from neural_terrain.core.scene_files.layers import in_results, joined, tags_of, write_tables
 from neural_terrain.core.scene_files.place import in_metres, on_millimetres
 
@@ -140,7 +140,7 @@ def test_millimetres_survive_a_file_in_degrees():
 
 
 def test_own_features_keep_bytes_and_attributes(tmp_path):
-    """Names that are taken get a number; new features have no value there; z stays."""
+    """Names that are taken get a number unless they say the same; new features have no value there; z stays."""
     lines = [
         shapely.LineString([(WEST, SOUTH, 5), (WEST + 9, SOUTH, 6)]),
         shapely.LineString([(WEST, SOUTH), (WEST, SOUTH + 9)]),
@@ -148,22 +148,25 @@ def test_own_features_keep_bytes_and_attributes(tmp_path):
     fields = {
         "class": ["old", "older"],
         "lanes": np.array([2, 0]),
+        "width_m": np.array([20.0, np.nan]),
         "tolled": np.array([True, False]),
         "when": np.array(["2020-01-02", "2021-01-01"], "M8[D]"),
     }
     path = saved(tmp_path / "r.gpkg", lines, fields, missing={"lanes": np.array([False, True])})
     own = read_layer(path, "", "line", UTM)
     new = np.array([shapely.LineString([(WEST, SOUTH), (WEST + 5, SOUTH + 5)])], object)
-    columns = {"class": np.array(["minor", "minor", "major"], object)}
+    columns = {"class": np.array(["minor", "minor", "major"], object), "width_m": np.array([20.0, 8.0, 14.0])}
     table = joined(own, new, Table("roads", "LineString", new, columns), Place(UTM, UTM))
-    write_tables(str(tmp_path / "o.gpkg"), [table], UTM, tags_of("m 1 abc", "mixed", 7))
+    write_tables(str(tmp_path / "o.gpkg"), [table], UTM, tags_of("m 1 abc", "mixed", 7, "(c) them"))
     meta, _, wkb, values = pyogrio.raw.read(tmp_path / "o.gpkg", datetime_as_string=True)
     found = dict(zip(meta["fields"], values, strict=True))
     assert [shapely.from_wkb(one).wkb for one in wkb[:2]] == [line.wkb for line in lines]
     assert list(found["class"]) == ["minor", "minor", "major"] and list(found["class_2"]) == ["old", "older", None]
     assert np.array_equal(found["lanes"], [2, np.nan, np.nan], equal_nan=True)
     assert found["tolled"].tolist()[:2] == [True, False] and found["when"][0].startswith("2020-01-02")
-    assert pyogrio.read_info(tmp_path / "o.gpkg")["layer_metadata"]["seed"] == "7"
+    assert found["width_m"].tolist() == [20.0, 8.0, 14.0] and "width_m_2" not in found
+    told = pyogrio.read_info(tmp_path / "o.gpkg")["layer_metadata"]
+    assert told["seed"] == "7" and told["attribution"] == "(c) them"
 
 
 def test_own_features_of_another_crs_are_moved_once(tmp_path):
@@ -202,6 +205,10 @@ def test_words_of_many_sources_are_understood(tmp_path):
     assert water_of(layer, all_if_unsaid=False).tolist() == [True, False, False, False, False]
     assert green_of(layer).tolist() == [False, True, True, False, False]
     assert parks_of(layer).tolist() == [False, True, False, False, False]
+    numbered = {"id": ["511", "141", "12", "", "x"], "CLC_2018": ["121", "141", "512", "", ""]}
+    layer = read_layer(saved(tmp_path / "n.gpkg", box, numbered), "", "polygon", UTM)
+    assert water_of(layer, all_if_unsaid=False).tolist() == [False, False, True, False, False]
+    assert parks_of(layer).tolist() == [False, True, False, False, False]
     unsaid = read_layer(saved(tmp_path / "u.gpkg", box), "", "polygon", UTM)
     assert water_of(unsaid, all_if_unsaid=True).all() and not water_of(unsaid, all_if_unsaid=False).any()
     fields = {"Height": ["12 m", "", "3,5", "?", "0"], "levels": np.array([9, 2, 9, 0, 3])}
@@ -211,6 +218,9 @@ def test_words_of_many_sources_are_understood(tmp_path):
     layer = read_layer(saved(tmp_path / "w.gpkg", box, fields), "", "polygon", UTM)
     assert road_classes(layer, {"primary", "residential"}) == ["primary", "steps", "", "", "residential"]
     assert road_classes(nothing(), {"primary"}) == []
+    fields = {"Width_M": ["20", "6.5 m", "0", "900", None]}
+    layer = read_layer(saved(tmp_path / "s.gpkg", box, fields), "", "polygon", UTM)
+    assert road_widths_m(layer, np.full(5, 8.0)).tolist() == [20.0, 6.5, 8.0, 8.0, 8.0]
 
 
 def from_origin(west: float, north: float, width: float, height: float) -> Affine:

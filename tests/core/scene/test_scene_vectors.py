@@ -10,7 +10,16 @@ import shapely
 
 from neural_terrain.core.buildings.build import FineField, Targets
 from neural_terrain.core.errors import TerrainError
-from neural_terrain.core.scene.vectors import Existing, Scene, around, build_up, clean_area, lay_streets, nothing
+from neural_terrain.core.scene.vectors import (
+    Existing,
+    Scene,
+    around,
+    build_up,
+    clean_area,
+    lay_streets,
+    nothing,
+    with_objects,
+)
 from neural_terrain.core.scene_check.validate import Heights, Layers, counts, validate
 from neural_terrain.core.streets.build import StreetSettings
 from neural_terrain.core.streets.street_field import StreetField
@@ -28,7 +37,8 @@ def made(
     terrain = Terrain(field.lattice, hills(field.lattice, seed)) if hilly else None
     surroundings = around(area, existing, terrain)
     laid = lay_streets(field, surroundings, StreetSettings(limit=LIMIT))
-    return build_up(fine_field(seed), laid, surroundings, existing, targets or Targets(seed=seed, green_share=0.2))
+    targets = targets or Targets(seed=seed, green_share=0.2)
+    return with_objects(build_up(fine_field(seed), laid, surroundings, existing, targets), surroundings, targets.seed)
 
 
 def broken(scene: Scene, existing: Existing, area, heights: Heights | None = None) -> dict[str, int]:

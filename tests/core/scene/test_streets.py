@@ -61,13 +61,22 @@ def test_middling_corners_are_rounded() -> None:
     assert (rounded(right) == right).all()
 
 
-@pytest.mark.parametrize(("gap_m", "trace", "degree"), [(5.0, 0.0, 3), (40.0, 0.0, 1), (40.0, 0.5, 3), (90.0, 0.5, 1)])
-def test_dead_ends_go_on_where_they_were_meant_to(gap_m: float, trace: float, degree: int) -> None:
-    """Over a small gap in any case, over a wider one along a trace of a street, never far."""
-    street = network([(0, -100), (0, 100)], [(-200, 0), (-gap_m, 0)])
-    made = led_on(street, EDGE, lambda _: True, lambda _: trace)
-    found = net.nodes(made)
-    assert max(found.degree) == (3 if degree == 3 else 1)
+@pytest.mark.parametrize(
+    ("gap_m", "trace", "joined_elsewhere", "goes_on"),
+    [
+        (30.0, 0.0, True, True), (40.0, 0.0, True, False), (40.0, 0.5, True, True), (90.0, 0.5, True, False),
+        (40.0, 0.0, False, True), (90.0, 0.0, False, False),
+    ],
+)  # fmt: skip
+def test_dead_ends_go_on_where_they_were_meant_to(
+    gap_m: float, trace: float, joined_elsewhere: bool, goes_on: bool
+) -> None:
+    """Over a small gap in any case, over a wider one along a trace of a street or if nothing else joins; never far."""
+    lines = [[(0, -100), (0, 100)], [(-200, 0), (-gap_m, 0)]]
+    lines += [[(-200, 0), (-200, 300), (0, 300), (0, 100)]] if joined_elsewhere else []
+    found = net.nodes(led_on(network(*lines), EDGE, lambda _: True, lambda _: trace))
+    ends = {tuple(point) for point in found.points[found.degree == 1].tolist()}
+    assert ((-gap_m, 0.0) not in ends) == goes_on
 
 
 def test_dead_ends_do_not_go_on_where_it_is_forbidden() -> None:

@@ -1,15 +1,17 @@
 """Training of a stage: it learns, and a broken run ends with the weights of an unbroken one."""
 
+import itertools
 import json
 
 import numpy as np
 import pytest
 import torch
 
-from neural_terrain.core.scene import stages, towns
+from neural_terrain.core.scene import batches, stages, towns
+from neural_terrain.core.scene.losses import masked_mean
 from neural_terrain.core.scene.model import StageSettings
 from neural_terrain.core.scene.road_graph import RoadGraph
-from neural_terrain.core.scene.training import Recipe, Training, masked_mean
+from neural_terrain.core.scene.training import Recipe, Training
 
 SETTINGS = StageSettings("R", 1, (8, 8, 8, 8), 1, (8, 8, 8, 8))
 
@@ -57,6 +59,24 @@ def test_only_white_blocks_are_drawn_and_samples_repeat(town):
     assert {w[1] for w in sampler.windows} == {0, 2}
     one, two = (sampler.draw(np.random.default_rng([1, 5])) for _ in range(2))
     assert (one.fields == two.fields).all()
+
+
+def test_what_goes_wrong_while_drawing_is_raised(town):
+    """The thread that draws does not die alone; batches drawn before come first."""
+
+    class Broken(towns.Sampler):
+        def draw(self, rng):
+            if next(self.count) == 3:
+                raise OSError("the disk is gone")
+            return super().draw(rng)
+
+    sampler = Broken([town], stages.R, 40)
+    sampler.count = itertools.count()
+    ahead, got = batches.Ahead(sampler, 1, 2, 0, range(5)), []
+    with pytest.raises(OSError, match="the disk is gone"):
+        got.extend(ahead)
+    ahead.close()
+    assert len(got) <= 1
 
 
 def test_unknown_channels_do_not_count():

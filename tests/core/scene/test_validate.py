@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import shapely
 
-from neural_terrain.core.scene_check.validate import Heights, Layers, counts, disagreements, validate
+from neural_terrain.core.scene_check.validate import RULES, Heights, Layers, counts, disagreements, judged, validate
 
 
 def lines(*texts: str):
@@ -139,3 +139,70 @@ def test_crossings_of_the_users_own_lines_are_theirs() -> None:
     """They count as joined, and as no fault."""
     roads = lines("LINESTRING (0 0, 9 9)", "LINESTRING (0 9, 9 0)")
     assert validate(Layers(roads, road_kept=np.array([True, True]))) == []
+
+
+def square_of_streets(x: float):
+    """Four streets around a square of 100 m, and the block in it."""
+    corners = [(x, 0), (x + 100, 0), (x + 100, 100), (x, 100), (x, 0)]
+    return [shapely.LineString(pair) for pair in zip(corners[:-1], corners[1:], strict=True)], shapely.box(
+        x + 4, 4, x + 96, 96
+    )
+
+
+def test_what_is_judged_never_excuses_itself() -> None:
+    """Two squares of streets apart are a fault with and without their blocks; water or an area of two parts excuse."""
+    (one, first), (two, second) = square_of_streets(0), square_of_streets(300)
+    roads, blocks = np.array(one + two, object), np.array([first, second], object)
+    river = np.array([shapely.box(150, -2000, 250, 2000)], object)
+    parts = shapely.union_all(shapely.buffer(blocks, 8, join_style="mitre"))
+    far = shapely.box(5000, 0, 5100, 100)
+    for more, excused in (({}, 0), ({"water": river}, 1), ({"area": parts}, 1), ({"area": far}, 0)):
+        for laid in (blocks, blocks[:0]):
+            if "area" in more and more["area"] is far and len(laid):
+                continue  # those blocks are open, too
+            found = validate(Layers(roads, np.full(8, 8.0), blocks=laid, **more))
+            assert [(one.rule, bool(one.excuse)) for one in found] == [("streets apart", bool(excused))], more
+
+
+def test_ground_of_unknown_height_divides_nothing() -> None:
+    """Where a DEM on a mountain knows nothing, that is no cliff."""
+    height = np.full((40, 40), 500.0)
+    height[18:22] = np.nan
+    two = lines("LINESTRING (0 0, 90 0)", "LINESTRING (0 50, 80 50)")
+    found = validate(Layers(two), Heights(height, -100.0, 125.0, 5.0, 0.12))
+    assert [(one.rule, one.excuse) for one in found] == [("streets apart", "")]
+
+
+def test_blocks_are_closed_inside_a_town_whose_edge_is_not_known() -> None:
+    """The outer edge is open ground; a street that is missing between two blocks, or around one, is found."""
+    ring = lines("LINESTRING (0 0, 200 0)", "LINESTRING (200 0, 200 100)", "LINESTRING (200 100, 0 100)",
+                 "LINESTRING (0 100, 0 0)")  # fmt: skip
+    wide = np.full(4, 8.0)
+    pair = np.array([shapely.box(4, 4, 96, 96), shapely.box(104, 4, 196, 96)], object)
+    open_m = {one.amount for one in validate(Layers(ring, wide, blocks=pair)) if one.rule == "block not closed"}
+    assert len(open_m) == 1 and open_m.pop() == pytest.approx(91.8, abs=0.1)
+    alone = np.array([shapely.box(30, 30, 50, 50)], object)
+    for block in (alone, shapely.transform(alone, lambda points: points + 1000)):
+        assert counts(validate(Layers(ring, wide, blocks=block)))["block not closed"] == 1
+    outside = np.array([shapely.box(204, 4, 260, 96), shapely.box(4, 4, 196, 96)], object)
+    assert validate(Layers(ring, wide, blocks=outside)) == []
+
+
+def test_a_street_that_crosses_itself_or_leads_over_itself_is_found() -> None:
+    """A loop that ends on itself is joined there; the user's own may cross themselves."""
+    cross, back = "LINESTRING (0 0, 100 0, 100 50, 50 -50)", "LINESTRING (0 0, 100 0, 60 0)"
+    loop = "LINESTRING (0 0, 100 0, 100 50, 50 0)"
+    for text, fault in ((cross, True), (back, True), (loop, False), ("LINESTRING (0 0, 9 0, 9 9, 0 0)", False)):
+        assert bool(counts(validate(Layers(lines(text))))["crossing without junction"]) is fault, text
+    assert validate(Layers(lines(cross), road_kept=np.array([True]))) == []
+
+
+def test_rules_that_the_layers_cannot_break_are_not_judged() -> None:
+    """Houses alone say nothing of streets; blocks without streets nothing of what closes them."""
+    houses = np.array([HOUSE], object)
+    assert judged(Layers(buildings=houses)) == ["invalid geometry", "buildings overlap"]
+    assert judged(Layers(blocks=houses)) == ["invalid geometry", "blocks overlap"]
+    all_of = Layers(CROSS, WIDTH, None, houses, houses, np.array([True]), houses, houses)
+    assert judged(all_of, Heights(np.zeros((2, 2)), 0.0, 0.0, 1.0, 0.1)) == [
+        rule for rule in RULES if rule != "scales disagree"
+    ]
