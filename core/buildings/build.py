@@ -43,7 +43,7 @@ NEIGHBOURS, NEAR_M, ALIKE_DEG, ALIGNED = 8, 70.0, 12.0, 0.8
 KEPT_M = 50.0
 ROUNDS, FACTOR, WISH, SLACK_CELLS = 2, (0.5, 2.2), (0.5, 1.6), 30.0
 """Squares of this side keep the covered ground that the fields have there; found in so many rounds."""
-DECIDED, STREET_WEIGHT = 0.5, 2.0
+DECIDED, STREET_WEIGHT = 0.6, 2.0
 """Buildings whose walls agree less on a direction take that of their surroundings, the street counting so much."""
 TILE_M, TILE_MARGIN_M = 2000.0, 200.0
 """Buildings are made in squares of this size in the world's lattice; the fields are read so far beyond."""

@@ -27,7 +27,7 @@ SMALL_M2 = 320.0
 MOST_LONG = 2.4
 """Longest rectangle, as length over width."""
 ALONG_DEG = 10.0
-LEAST_ALONG = 0.7
+LEAST_ALONG = 0.8
 """Share of the wall that runs along the axis, or across it, in a footprint that stays as it is."""
 MOST_BAYS = 4000
 MOST_SCALE = 1.12

@@ -128,7 +128,7 @@ def test_layers_arrive_as_one_group_in_the_order_of_a_map(in_qgis, site, write_f
     assert "Land use, 10 m" in rasters and [name for name, *_ in given[3][-len(rasters) :]] == rasters
     assert {crs for _, is_raster, _, crs in given[3] if not is_raster} == {"EPSG:4326"}
     assert given[4][:2] == ["Main street", "Street"] and given[5]
-    assert "has only polygons without area" in given[6] and "Traceback" not in given[6] and not out.exists()
+    assert "has no features; choose one with polygons." in given[6] and "Traceback" not in given[6] and not out.exists()
 
 
 def test_it_works_as_a_step_of_a_saved_model(qgis_process, save_model, site, tmp_path):

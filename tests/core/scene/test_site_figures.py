@@ -51,7 +51,7 @@ def scene(blocks, houses, height_m: float = 9.0) -> Scene:
     none = np.zeros(len(blocks))
     return Scene(
         np.zeros(0, object), np.zeros(0, np.int64), np.zeros(0), StreetResult(net.empty(), ()),
-        Blocks(blocks, none, none > 0), built, classed(blocks, (none + 0.05, none + 1, none), None),
+        Blocks(blocks), built, classed(blocks, (none + 0.05, none + 1, none), None),
     )  # fmt: skip
 
 
