@@ -23,7 +23,7 @@ from ..streets.obstacles import pieces_of
 from ..streets.street_field import Lattice
 from . import walls as straight
 from .footprints import apart, closed, cut, parted
-from .infill import chance, filled_in
+from .infill import chance, filled_in, loosened
 from .instances import Squares, arcs, gaps, labelled, thresholds
 from .squaring import divided, squared
 from .storeys import Storeys, storeys
@@ -75,13 +75,17 @@ class FineField:
 
 @dataclass(frozen=True)
 class Targets:
-    """What a user asks for; None leaves it to the fields. Shares of the area less water, metres."""
+    """What a user asks for; None leaves it to the fields. Shares of the area less water, metres.
+
+    ``touching`` is the share of buildings that touch another one, at most.
+    """
 
     coverage: float | None = None
     far: float | None = None
     mean_height_m: float | None = None
     seed: int = 1
     green_share: float | None = None
+    touching: float | None = None
 
 
 @dataclass(frozen=True)
@@ -151,7 +155,7 @@ def _finished(
 ) -> Buildings:  # fmt: skip
     """Buildings of all tiles, apart from each other, with coverage and heights as asked for."""
     wanted_m2, targets = wish
-    shapes = apart(shapes)
+    shapes = loosened(apart(shapes), targets.touching, targets.seed)
     keep = ~shapely.is_missing(shapes)
     shapes, height, origin = shapes[keep], height[keep], np.zeros(int(keep.sum()), np.int64)
     if targets.coverage is not None:

@@ -22,6 +22,8 @@ PASSES = ((1.0, 3.0), (0.7, 1.5), (0.45, 1.2))
 """Side of the rectangles, as a share of the usual one, and the gap between neighbours, in metres."""
 CLEAR_M = 1.0
 LEAST_M2 = 16.0
+TOUCH_M, DRAWN_M = 0.5, 0.7
+"""Buildings nearer than the first touch; a wall that is drawn in leaves a gap of the second."""
 YARD_M, NARROW_M = 0.5, 1.5
 """What is built on last keeps so far from everything, and is nowhere narrower than twice the second."""
 
@@ -93,6 +95,24 @@ def _cut_up(ground: Any, block: Any, side_m: float) -> Shapes:
     cells = cells[pieces.touch(cells)]
     ground_of = np.array([pieces.near(cell) for cell in cells], object)
     return _polygons(np.asarray(shapely.intersection(cells, ground_of, grid_size=GRID_M), object))
+
+
+def loosened(shapes: Shapes, touching: float | None, seed: int) -> Shapes:
+    """Footprints (None where there is none) of which at most such a share touch another: some draw in their walls."""
+    known = np.flatnonzero(~shapely.is_missing(shapes))
+    if touching is None or len(known) < 2:
+        return shapes
+    one, two = shapely.STRtree(shapes[known]).query(shapes[known], "dwithin", distance=TOUCH_M)
+    close = known[np.unique(one[one != two])]
+    excess = 1.0 - touching * len(known) / max(len(close), 1)
+    drawn = close[chance(shapes[close], seed) < excess]
+    out = np.asarray(shapes, object).copy()
+    smaller = shapely.set_precision(shapely.buffer(out[drawn], -DRAWN_M, join_style="mitre"), GRID_M)
+    for k, shape in zip(drawn, smaller, strict=True):
+        out[k] = max(_polygons(np.array([shape], object)), key=lambda part: part.area, default=None)
+        if out[k] is not None and out[k].area < LEAST_M2:
+            out[k] = None
+    return out
 
 
 def chance(shapes: Shapes, seed: int) -> Floats:

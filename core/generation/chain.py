@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +122,9 @@ def grow(model: Model, site: Site, order: Order, beside: str, progress: Progress
         with grown.timed("fine fields"):
             fine = _fine(model, site, order, grown, (area, store), progress.step(0.45, 0.8))
         progress.report(0.8, "Drawing blocks and buildings")
+        targets = replace(targets_of(site, order), touching=model.touching)
         with grown.timed("buildings"):
-            scene = build_up(
-                fine, grown.laid, site.surroundings, site.existing, targets_of(site, order), progress.step(0.8, 1.0)
-            )
+            scene = build_up(fine, grown.laid, site.surroundings, site.existing, targets, progress.step(0.8, 1.0))
             grown.scene = by_buildings(site, scene, order.green_share)
             if order.finest_m < FINE_M:
                 grown.scene = planted(site, grown.scene, order.wishes.seed)

@@ -9,6 +9,7 @@ import numpy as np
 import shapely
 
 from .. import vector
+from ..buildings.infill import TOUCH_M
 from ..errors import TerrainError
 from ..jobs.generatescene import Settings
 from ..progress import Progress
@@ -78,7 +79,14 @@ def in_style(model: Model, example: Example, seed: int, progress: Progress) -> M
         return model
     fit = style_fit.fitted(model, town, seed, progress)
     near = dict.fromkeys(fit.nearest[name] for name in STAGES if name in fit.nearest)
-    return replace(fit.model, own=f"own, nearest to {' and '.join(near)}")
+    touching = _touching(buildings) if len(buildings) else model.touching
+    return replace(fit.model, own=f"own, nearest to {' and '.join(near)}", touching=touching)
+
+
+def _touching(buildings: UserLayer) -> float:
+    """Share of the buildings that touch another one."""
+    one, two = shapely.STRtree(buildings.valid).query(buildings.valid, "dwithin", distance=TOUCH_M)
+    return len(np.unique(one[one != two])) / len(buildings)
 
 
 def as_wishes(wishes: Wishes, example: Example) -> Wishes:

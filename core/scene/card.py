@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import TerrainError
@@ -31,6 +31,8 @@ class SceneCard:
     stages
         By name of the stage: ``network``, settings of :class:`.model.StageSettings`, and ``weights``, with ``file``,
         ``bytes`` and ``sha256`` in groups of eight digits.
+    touching
+        Share of the buildings that touch another one by style, counted in the towns that were learned from.
 
     """
 
@@ -41,6 +43,7 @@ class SceneCard:
     styles: tuple[str, ...]
     places: dict[str, int]
     stages: dict[str, dict]
+    touching: dict[str, float] = field(default_factory=dict)
 
     @property
     def hash(self) -> str:
@@ -88,6 +91,7 @@ def read(folder: Path = SHIPPED) -> SceneCard:
             styles=tuple(values["styles"]),
             places={str(name): int(number) for name, number in values["places"].items()},
             stages={name: dict(values["stages"][name]) for name in ("G", "R", "L")},
+            touching={str(name): float(share) for name, share in values.get("touching", {}).items()},
         )
     except OSError as error:
         raise TerrainError(f"The scene model has no readable card {path}; install the plugin again.") from error

@@ -49,13 +49,23 @@ COARSEST_SHARE = 0.05
 
 @dataclass(frozen=True)
 class Model:
-    """A scene model in a style, ready on a device; ``own`` is what a style is called that was fitted to an example."""
+    """A scene model in a style, ready on a device.
+
+    Attributes
+    ----------
+    own
+        What a style is called that was fitted to an example.
+    touching
+        Share of the buildings that touch another one in this style; None where nobody has counted.
+
+    """
 
     card: SceneCard
     stages: dict[str, StageModel]
     compute: Compute
     style: str
     own: str = ""
+    touching: float | None = None
 
     @property
     def called(self) -> str:
@@ -86,7 +96,13 @@ def load(style: str, device: str = "auto", folder: Any = cards.SHIPPED) -> Model
     card.place(style)
     compute = choose(device)
     plain_float32()
-    return Model(card, {name: weights.fitted(card, name, compute) for name in STAGES}, compute, style)
+    return Model(
+        card,
+        {name: weights.fitted(card, name, compute) for name in STAGES},
+        compute,
+        style,
+        touching=card.touching.get(style),
+    )
 
 
 def tiny(seed: int = 0) -> Model:

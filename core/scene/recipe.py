@@ -9,7 +9,7 @@ from ..errors import TerrainError
 from .model import StageSettings
 from .training import Recipe
 
-SHIPPED = Path(__file__).resolve().parents[2] / "resources" / "recipes" / "scene.json"
+SHIPPED = Path(__file__).resolve().parents[2] / "resources" / "scene" / "recipe.json"
 NETWORK = ("widths", "blocks", "prior_widths", "prior_blocks", "implicit", "use_prior", "follows")
 """Members of a stage that are settings of its networks."""
 

@@ -4,7 +4,7 @@
     make train-scene DATA=folder ARGS='train G'    one stage; a broken run goes on where it stopped
     make train-scene DATA=folder ARGS='export'     weights and card in resources/scene
 
-Everything that decides the result is in resources/recipes/scene.json; an ablation changes a member of it and exports
+Everything that decides the result is in resources/scene/recipe.json; an ablation changes a member of it and exports
 one stage beside copies of the others: ``train R --models FOLDER --change use_prior=false steps=1500``, then ``export R
 --models FOLDER --out COPY`` with the same changes. ``DATA`` holds ``scene/cities/NAME.gpkg`` and
 ``scene/streets/*.parquet``; reading the latter needs pyarrow, which nothing else here does.

@@ -7,6 +7,7 @@ import pytest
 import shapely
 import shapely.affinity
 
+from neural_terrain.core.buildings.infill import loosened
 from neural_terrain.core.buildings.instances import Squares, thresholds
 from neural_terrain.core.buildings.squaring import along_axis, divided, squared
 
@@ -67,3 +68,18 @@ def test_squares_of_the_world_keep_the_ground_that_vague_fields_cover():
     again = thresholds(world[25:85, 25:], part, np.ones(part.counts))
     assert again[:25, :40] == pytest.approx(cuts[25:50, 25:65], abs=0.2)
     assert again[13:37, 13:62] == pytest.approx(cuts[38:62, 38:87], abs=1e-12)
+
+
+def test_walls_are_drawn_in_until_few_enough_buildings_touch():
+    """A row of terraced houses in a town of detached ones, and in one of terraces."""
+    row = np.array([*(shapely.box(10.0 * k, 0, 10.0 * k + 10, 9) for k in range(40)), None], object)
+
+    def share(shapes) -> float:
+        known = shapes[~shapely.is_missing(shapes)]
+        one, two = shapely.STRtree(known).query(known, "dwithin", distance=0.5)
+        return len(np.unique(one[one != two])) / len(known)
+
+    assert loosened(row, None, 1) is row and share(loosened(row, 1.0, 1)) == 1
+    assert share(loosened(row, 0.0, 1)) == 0
+    half = loosened(row, 0.6, 1)
+    assert 0.3 < share(half) < 0.8 and half[-1] is None and shapely.is_valid(half[:-1]).all()
