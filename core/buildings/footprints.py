@@ -35,8 +35,23 @@ def closed(walls: Walls, places: Floats, count: int) -> Shapes:
     own = side[order]
     bundles = shapely.multilinestrings(lines[order // 2], indices=_dense(own))
     shapes = np.full(count, None, object)
-    shapes[np.unique(own)] = shapely.build_area(bundles)
+    shapes[np.unique(own)] = _areas(bundles)
     return _largest_parts(shapes)[1:]
+
+
+def _areas(bundles: Shapes) -> Shapes:
+    """What rings of walls enclose; None for walls so tangled that GEOS finds no area."""
+    try:
+        return np.asarray(shapely.build_area(bundles), object)
+    except shapely.GEOSException:
+        return np.array([_area(one) for one in bundles], object)
+
+
+def _area(walls: Any) -> Any:
+    try:
+        return shapely.build_area(walls)
+    except shapely.GEOSException:
+        return None
 
 
 def _dense(numbers: Numbers) -> Numbers:

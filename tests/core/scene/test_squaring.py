@@ -7,6 +7,7 @@ import pytest
 import shapely
 import shapely.affinity
 
+from neural_terrain.core.buildings import footprints
 from neural_terrain.core.buildings.infill import loosened
 from neural_terrain.core.buildings.instances import Squares, thresholds
 from neural_terrain.core.buildings.squaring import along_axis, divided, squared
@@ -83,3 +84,19 @@ def test_walls_are_drawn_in_until_few_enough_buildings_touch():
     assert share(loosened(row, 0.0, 1)) == 0
     half = loosened(row, 0.6, 1)
     assert 0.3 < share(half) < 0.8 and half[-1] is None and shapely.is_valid(half[:-1]).all()
+
+
+def test_walls_so_tangled_that_geos_gives_up_cost_one_building(monkeypatch):
+    """GEOS' own failure on one bundle of walls is no failure of the run."""
+    whole = shapely.build_area
+    tangle = shapely.MultiLineString([[(0, 0), (1, 1)]])
+
+    def build_area(walls):
+        if isinstance(walls, np.ndarray) or walls.equals(tangle):
+            raise shapely.GEOSException("TopologyException: side location conflict")
+        return whole(walls)
+
+    monkeypatch.setattr(shapely, "build_area", build_area)
+    ring = shapely.MultiLineString([[(0, 0), (4, 0), (4, 4)], [(4, 4), (0, 4), (0, 0)]])
+    found = footprints._areas(np.array([ring, tangle], object))
+    assert found[0].area == 16 and found[1] is None
