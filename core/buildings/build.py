@@ -43,8 +43,11 @@ NEIGHBOURS, NEAR_M, ALIKE_DEG, ALIGNED = 8, 70.0, 12.0, 0.8
 KEPT_M = 50.0
 ROUNDS, FACTOR, WISH, SLACK_CELLS = 2, (0.5, 2.2), (0.5, 1.6), 30.0
 """Squares of this side keep the covered ground that the fields have there; found in so many rounds."""
-DECIDED, STREET_WEIGHT = 0.6, 2.0
-"""Buildings whose walls agree less on a direction take that of their surroundings, the street counting so much."""
+DECIDED, STREET_WEIGHT, OWN_STREET = 0.7, 2.0, 4.0
+"""Buildings whose walls agree less on a direction take that of their quarter; each one's street counts so much beside
+its walls, and one's own street that many times more."""
+QUARTER, QUARTER_M = 24, 120.0
+"""So many buildings, not farther away, are a quarter."""
 TILE_M, TILE_MARGIN_M = 2000.0, 200.0
 """Buildings are made in squares of this size in the world's lattice; the fields are read so far beyond."""
 
@@ -326,16 +329,16 @@ def _shaped(
 
 
 def _decided(axis: Floats, agreed: Floats, middles: Floats, street: Floats) -> Floats:
-    """Axes of buildings whose walls do not agree on one: those of neighbours that do, and of their street."""
+    """Axes of buildings whose walls do not agree on one: those of the quarter around, of its walls and its streets."""
     if len(middles) < 2:
         return axis
-    away, near = cKDTree(middles).query(middles, k=min(2 * NEIGHBOURS, len(middles)), distance_upper_bound=NEAR_M)
-    known = np.isfinite(away)
-    four = np.append(agreed[1:] ** 2 * np.exp(4j * axis[1:]), 0.0)
-    mean = four[np.where(known, near, len(middles))].sum(axis=1)
+    count = min(QUARTER, len(middles))
+    away, near = cKDTree(middles).query(middles, k=count, distance_upper_bound=QUARTER_M)
     along = np.where(np.isfinite(street[1:]), STREET_WEIGHT * np.exp(4j * np.nan_to_num(street[1:])), 0.0)
+    four = np.append(agreed[1:] ** 2 * np.exp(4j * axis[1:]) + along, 0.0)
+    mean = four[np.where(np.isfinite(away), near, len(middles))].sum(axis=1) + OWN_STREET * along
     out = axis.copy()
-    out[1:] = np.where(agreed[1:] < DECIDED, np.angle(mean + along) / 4, axis[1:])
+    out[1:] = np.where(agreed[1:] < DECIDED, np.angle(mean) / 4, axis[1:])
     return out
 
 

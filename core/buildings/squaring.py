@@ -22,12 +22,12 @@ Numbers = NDArray[np.int64]
 Shapes = NDArray[Any]
 
 BAY_M = 7.0
-SMALL_M2 = 320.0
+SMALL_M2 = 450.0
 """Ragged footprints up to this size become rectangles."""
 MOST_LONG = 2.4
 """Longest rectangle, as length over width."""
 ALONG_DEG = 10.0
-LEAST_ALONG = 0.8
+LEAST_ALONG = 0.88
 """Share of the wall that runs along the axis, or across it, in a footprint that stays as it is."""
 MOST_BAYS = 4000
 MOST_SCALE = 1.12
