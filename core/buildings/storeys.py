@@ -32,8 +32,8 @@ def storeys(area_m2: Floats, height_m: Floats, wish: Storeys) -> tuple[Floats, N
         height_m = _for_floor_area(area_m2, height_m, wish.far * wish.land_m2)
     elif wish.mean_height_m is not None:
         mean = float((area_m2 * height_m).sum() / area_m2.sum())
-        height_m = np.maximum(height_m * wish.mean_height_m / mean, LEAST_HEIGHT_M)
-    height_m = np.round(height_m, 1)
+        height_m = height_m * wish.mean_height_m / mean
+    height_m = np.round(np.maximum(height_m, LEAST_HEIGHT_M), 1)
     return height_m, floors_of(height_m)
 
 

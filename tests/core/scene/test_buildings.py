@@ -25,6 +25,11 @@ def test_a_floor_area_below_one_floor_each_leaves_one_floor_each(far):
     assert (floors == floors_of(height_m)).all()
 
 
+def test_no_building_is_lower_than_a_door_whatever_the_fields_say():
+    height_m, floors = storeys(AREA_M2, np.zeros_like(HEIGHT_M) + 0.8, Storeys(None, None, 1000.0))
+    assert (height_m == LEAST_HEIGHT_M).all() and (floors == 1).all()
+
+
 def test_why_a_low_floor_area_is_missed_is_said():
     def said(far: float, coverage: float) -> str:
         got = {"far": {"asked": 0.1, "delivered": far}, "coverage": {"asked": None, "delivered": coverage}}
